@@ -1,0 +1,47 @@
+# The two commands are `make up` and `make test`; all set-up happens in .venv and in the user's cache.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.locked
+
+.PHONY: up demo test check unit bench-latency generate clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3 up" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 -m venv does not work here; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync --quiet --locked --all-extras
+	@touch $(STAMP)
+
+up: $(STAMP) ## Kafka, the three services and the scenario, live; Ctrl-C ends it
+	@$(BIN)/neutrality up
+
+demo: $(STAMP) ## the same, in the scenario's time; ends by itself, non-zero if an alert did not arrive
+	@$(BIN)/neutrality up --demo
+
+test: check ## all checks and all tests
+	@$(BIN)/pytest -q
+
+check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+	@$(BIN)/python -m neutrality.events.schemas --check contracts/schemas
+
+unit: $(STAMP) ## the tests that need no broker
+	@$(BIN)/pytest -q tests/unit tests/property
+
+generate: $(STAMP) ## write the generated files anew
+	@$(BIN)/python -m neutrality.events.schemas contracts/schemas
+
+bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
+	@$(BIN)/python -m benchmarks.latency
+
+clean: ## remove what was installed here (not the user's cache)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,27 @@
+"""How far a claim is believed."""
+
+import math
+from collections.abc import Iterable
+
+from neutrality.events.vocabulary import Evidence, EvidenceKind
+from neutrality.model.methodology import EvidenceWeights
+
+_OFFICIAL = frozenset({EvidenceKind.OFFICIAL_STATEMENT, EvidenceKind.FILING})
+
+
+def credibility(evidence: Iterable[Evidence], weights: EvidenceWeights) -> float:
+    """Credibility in [0, 1] of independent evidence: 1 - product of (1 - c); the same publisher counts once per kind.
+
+    Source: neutrality model, credibility of evidence (after the Admiralty code).
+    """
+    sources: dict[tuple[EvidenceKind, str], int] = {}
+    for item in evidence:
+        key = (item.kind, item.publisher)
+        sources[key] = max(sources.get(key, 0), item.independent_sources)
+    doubt = math.prod((1.0 - weights.of(kind)) ** count for (kind, _), count in sorted(sources.items()))
+    return 1.0 - doubt
+
+
+def is_official(evidence: Iterable[Evidence]) -> bool:
+    """Whether a denial on this evidence counts as one by an official statement."""
+    return any(item.kind in _OFFICIAL for item in evidence)

@@ -1,0 +1,105 @@
+"""Claims in words: one sentence a claim, and the note that an assessment carries of it."""
+
+from collections.abc import Callable
+
+from neutrality.events.assessment import ClaimNote
+from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role
+from neutrality.events.cloudevent import short_type
+from neutrality.events.vocabulary import Money, Share, Status, iso
+from neutrality.model.claims import Standing
+
+Namer = Callable[[str], str]
+_ASPECTS = {
+    InterestType.SHAREHOLDING: "of the equity",
+    InterestType.VOTING_RIGHTS: "of the votes",
+}
+
+
+def summarize(claim: Claim, name: Namer) -> str:
+    """A claim as one sentence, such as "Meta holds 49 % of the equity of Scale AI"."""
+    subject = name(claim.subject)
+    if isinstance(claim, Interest):
+        return f"{name(claim.interested_party)} {_interest(claim)} {subject}"
+    if isinstance(claim, Role):
+        return _role(claim, name, subject)
+    if isinstance(claim, Revenue):
+        payer = subject if claim.customer is None else name(claim.customer)
+        verb = "had revenue of" if claim.customer is None else "spent"
+        where = "" if claim.customer is None else f" with {subject}"
+        return f"{payer} {verb} {_money(claim.amount)}{where} in {claim.fiscal_year}"
+    if isinstance(claim, Contract):
+        plan = {"continue": "works with", "reduce": "means to cut back with", "end": "means to leave"}[claim.intent.value]
+        return f"{name(claim.customer)} {plan} {subject}"
+    return _entity(claim, subject)
+
+
+def note_of(standing: Standing, name: Namer) -> ClaimNote:
+    """What an assessment says of a claim: the pending report if there is one, else the confirmed, else the newest (a denial)."""
+    report = standing.pending or standing.confirmed or standing.newest
+    data = report.data
+    ended = standing.pending is None and standing.active is None
+    return ClaimNote(
+        claim_id=standing.claim_id,
+        kind=short_type(report.event.type),
+        summary=summarize(data, name),
+        status=data.status.value,
+        counts="pending" if standing.pending is not None else "confirmed" if standing.confirmed is not None else "no",
+        credibility=standing.credibility,
+        effective_time=iso(data.effective_time),
+        recorded_time=iso(report.event.time),
+        event_source=report.event.source,
+        event_id=report.event.id,
+        evidence=tuple(item.model_dump(mode="json", exclude_none=True) for item in data.evidence),
+        contradicted_by=standing.contradicted_by,
+        ended=ended,
+        note=data.note,
+    )
+
+
+def _interest(claim: Interest) -> str:
+    if claim.interest_type is InterestType.APPOINTMENT_OF_BOARD:
+        return "may appoint the majority of the board of"
+    if claim.interest_type is InterestType.OTHER_INFLUENCE_OR_CONTROL:
+        return "has another kind of influence over"
+    verb = "held" if claim.status is Status.TERMINATED else "takes" if claim.status is Status.ANNOUNCED else "holds"
+    verb = "is said to hold" if claim.status is Status.RUMOURED else verb
+    indirectly = " indirectly" if claim.direct_or_indirect == "indirect" else ""
+    return f"{verb}{indirectly} {_share(claim.share)} {_ASPECTS[claim.interest_type]} of"
+
+
+def _share(share: Share | None) -> str:
+    if share is None:
+        return "an unknown part"
+    low, high = share.bounds
+    return f"{_percent(low)} %" if low == high else f"{_percent(low)} to {_percent(high)} %"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100.0 * ratio:.10g}"
+
+
+def _money(money: Money) -> str:
+    for size, word in ((10**9, "bn"), (10**6, "m")):
+        if money.amount >= size:
+            return f"{(money.amount / size).normalize():f} {word} {money.currency}"
+    return f"{money.amount.normalize():f} {money.currency}"
+
+
+def _role(claim: Role, name: Namer, subject: str) -> str:
+    office = claim.title or ("an executive" if claim.role_type.value == "executive" else "on the board")
+    if claim.left_for is not None or claim.status is Status.TERMINATED:
+        gone = f" for {name(claim.left_for)}" if claim.left_for is not None else ""
+        leaves = "leaves" if claim.status is Status.ANNOUNCED else "left"
+        return f"{name(claim.person)} ({office}) {leaves} {subject}{gone}"
+    appointed = f", appointed by {name(claim.represents)}" if claim.represents is not None else ""
+    where = "of" if claim.role_type.value == "board_member" else "at"
+    return f"{name(claim.person)} is {office} {where} {subject}{appointed}"
+
+
+def _entity(claim: Entity, subject: str) -> str:
+    if claim.valuation is not None:
+        return f"{subject} is valued at {_money(claim.valuation)}"
+    if claim.affiliates:
+        return f"{subject} does not count {', '.join(claim.affiliates)} as rivals"
+    words = [word for word, yes in (("a vendor", claim.is_vendor), ("an AI lab", claim.is_lab)) if yes]
+    return f"{subject} is {' and '.join(words)}" if words else claim.note or f"{subject} is known"

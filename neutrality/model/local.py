@@ -1,0 +1,65 @@
+"""The same `react` in process, under a local queue: for what-if, as-of and replay, and as the oracle of the stream."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from neutrality.events.assessment import Assessment
+from neutrality.events.cloudevent import Event
+from neutrality.model.messages import Message
+from neutrality.model.methodology import Methodology
+from neutrality.model.vertex import Input, Origin, Vertex, react
+
+_EVENTS: Final = "local.events"
+_MESSAGES: Final = "local.messages"
+
+
+class LocalRunner:
+    """Runs vertices at one point in time. Messages that wait for the same receiver are handed over together."""
+
+    def __init__(self, methodology: Methodology, at: datetime) -> None:
+        """Start with nothing known, at time `at`."""
+        self._methodology = methodology
+        self._at = at
+        self._offset = 0
+        self.vertices: dict[str, Vertex] = {}
+        self.assessments: dict[str, Assessment] = {}
+        self.reactions = 0
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events one by one, each with all that follows from it."""
+        for event in events:
+            self._run({event.data.subject: [self._input(_EVENTS, event)]})
+
+    def apply_together(self, events: Iterable[Event]) -> None:
+        """Take in events as one batch, as under backlog."""
+        waiting: dict[str, list[Input]] = {}
+        for event in events:
+            waiting.setdefault(event.data.subject, []).append(self._input(_EVENTS, event))
+        self._run(waiting)
+
+    def pass_time(self, at: datetime) -> None:
+        """Move on to a later time: every vertex that wanted to be asked is asked."""
+        while True:
+            due = [v for v in self.vertices.values() if v.next_change is not None and v.next_change <= at]
+            if not due:
+                break
+            self._at = min(v.next_change for v in due if v.next_change is not None)
+            self._run({v.entity: [] for v in due if v.next_change == self._at})
+        self._at = at
+
+    def _input(self, topic: str, body: Event | Message) -> Input:
+        self._offset += 1
+        return Input(Origin(topic, 0, self._offset, int(self._at.timestamp() * 1000)), body)
+
+    def _run(self, waiting: dict[str, list[Input]]) -> None:
+        while waiting:
+            entity = next(iter(waiting))
+            inputs = waiting.pop(entity)
+            reaction = react(self.vertices.get(entity), entity, inputs, at=self._at, methodology=self._methodology)
+            self.reactions += 1
+            self.vertices[entity] = reaction.vertex
+            if reaction.assessment is not None:
+                self.assessments[entity] = reaction.assessment
+            for message in reaction.messages:
+                waiting.setdefault(message.receiver, []).append(self._input(_MESSAGES, message))

@@ -1,0 +1,104 @@
+"""Channel 1, ownership: integrated ownership, direct and through intermediaries.
+
+e(R, v) = sum over k >= 1 of (B^k)[v, R], where B is the matrix of equity shares without what anybody holds in R (Brioschi, Buzzacchi
+& Colombo 1989; Vitali, Glattfelder & Battiston 2011). It is computed by levels: e_k(R, v) = sum over parties p of share(p) x
+e_(k-1)(R, p), with e_0(R, R) = 1; a value at level k depends on values at level k - 1 only, so cycles cannot count to infinity.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from neutrality.events.claims import Interest, InterestType
+from neutrality.model.claims import Standing
+from neutrality.model.methodology import Limits
+from neutrality.model.profile import Profile
+from neutrality.model.views import Bound, View
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a party holds in a subject by one claim: ratios in [0, 1]; `most` is None while the share is unknown."""
+
+    claim_id: str
+    party: str
+    least: float
+    most: float | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Allotted:
+    """A stake's share after ranges, unknown shares and sums over 1 have been settled."""
+
+    claim_id: str
+    party: str
+    share: float
+
+
+def stakes(standings: Iterable[Standing], interest_type: InterestType, view: View) -> tuple[Stake, ...]:
+    """The stakes of one type in a subject, in order of (party, claim); an indirect interest yields to its components."""
+    counted = [standing for standing in standings if isinstance(standing.newest.data, Interest)]
+    in_force = {standing.claim_id for standing in counted if standing.active is not None or standing.expected is not None}
+    found = []
+    for standing in counted:
+        for data, probability in standing.weigh(view.probability(standing)):
+            if not isinstance(data, Interest) or data.interest_type is not interest_type:
+                continue
+            if data.direct_or_indirect != "direct" and in_force.intersection(data.component_claims):
+                continue
+            least, most = (0.0, None) if data.share is None else data.share.bounds
+            found.append(Stake(standing.claim_id, data.interested_party, least, most, probability))
+    return tuple(sorted(found, key=lambda stake: (stake.party, stake.claim_id, stake.least)))
+
+
+def allot(held: Sequence[Stake], bound: Bound) -> tuple[tuple[Allotted, ...], bool]:
+    """Shares that add up to at most 1, and whether the stated ones had to be scaled down.
+
+    Exact shares and the minima of ranges come first (in proportion if they exceed 1); what lies above the minima shares what is left.
+    An unknown share is the range from 0 to what the others leave.
+    """
+    least = [stake.probability * stake.least for stake in held]
+    certain = math.fsum(least)
+    if certain > 1.0 + 1e-12:
+        scaled = tuple(Allotted(s.claim_id, s.party, low / certain) for s, low in zip(held, least, strict=True))
+        return scaled, True
+    free = max(0.0, 1.0 - certain)
+    fraction = {"least": 0.0, "middle": 0.5, "most": 1.0}[bound]
+    above = [
+        fraction * (stake.probability * free if stake.most is None else stake.probability * (stake.most - stake.least))
+        for stake in held
+    ]
+    wanted = math.fsum(above)
+    squeeze = min(1.0, free / wanted) if wanted > 0.0 else 1.0
+    return (
+        tuple(
+            Allotted(stake.claim_id, stake.party, low + extra * squeeze)
+            for stake, low, extra in zip(held, least, above, strict=True)
+        ),
+        False,
+    )
+
+
+def levels(
+    lab: str, allotted: Iterable[Allotted], parties: Mapping[str, Profile], view: View, limits: Limits
+) -> tuple[tuple[float, ...], bool]:
+    """Ownership of `lab` by level (e_0 = 0 first), trailing zeros cut, and whether it was cut off at the last level."""
+    flows = [
+        (holding.share, parties[holding.party].exposure(lab, view.name).levels)
+        for holding in allotted
+        if holding.party in parties and holding.share > 0.0
+    ]
+    depth = max((len(upstream) for _, upstream in flows), default=0)
+    result = [0.0]
+    for level in range(min(depth, limits.levels)):
+        term = math.fsum(share * upstream[level] for share, upstream in flows if level < len(upstream))
+        result.append(term if term >= limits.smallest_term else 0.0)
+    while result and result[-1] == 0.0:
+        result.pop()
+    return tuple(result), depth > limits.levels
+
+
+def integrated(by_level: Sequence[float]) -> float:
+    """Integrated ownership in [0, 1]: all levels but the lab's own (k >= 1); capped, since rounding may pass 1."""
+    return min(1.0, math.fsum(by_level[1:]))

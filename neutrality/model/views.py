@@ -1,0 +1,33 @@
+"""A view decides how pending claims and ranges count: the same code computes the confirmed, the projected and the outer scores."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from neutrality.model.claims import Standing
+from neutrality.model.profile import ViewName
+
+Bound = Literal["middle", "least", "most"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`name` picks what parties report of themselves; `bound` the end of ranges; `certain` one pending claim taken as true alone."""
+
+    name: ViewName
+    bound: Bound = "middle"
+    certain: str | None = None
+
+    def probability(self, standing: Standing) -> float:
+        """Probability in [0, 1] with which the pending report of a claim counts."""
+        if standing.pending is None:
+            return 0.0
+        if self.name == "projected":
+            return standing.credibility
+        return 1.0 if self.certain == standing.claim_id else 0.0
+
+
+CONFIRMED: Final = View("confirmed")
+PROJECTED: Final = View("projected")
+LOW: Final = View("low", bound="most")  # the lowest score stands for the most that rivals may hold
+HIGH: Final = View("high", bound="least")
+VIEWS: Final = (CONFIRMED, PROJECTED, LOW, HIGH)

@@ -1,0 +1,95 @@
+"""The topics, declared once. Each service creates the ones it needs at start and checks those that are there."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+DEFAULT_PARTITIONS: Final = 12
+_UNLIMITED: Final = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's contract: what keys it, how long it is kept, who writes and who reads it."""
+
+    name: str
+    key: str
+    cleanup_policy: str
+    retention_ms: str
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    description: str
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka topic settings."""
+        config = {"cleanup.policy": self.cleanup_policy}
+        if self.cleanup_policy == "delete":
+            config["retention.ms"] = self.retention_ms
+        return config
+
+
+def _days(days: int) -> str:
+    return str(int(timedelta(days=days) / timedelta(milliseconds=1)))
+
+
+OWNERSHIP: Final = Topic(
+    "neutrality.ownership",
+    "subject's entity id",
+    "delete",
+    _UNLIMITED,
+    ("ingest", "any Kafka client"),
+    ("scoring",),
+    "Interests, roles, entities and corrections: with neutrality.contracts the source of truth, kept for ever.",
+)
+CONTRACTS: Final = Topic(
+    "neutrality.contracts",
+    "supplier's entity id",
+    "delete",
+    _UNLIMITED,
+    ("ingest", "any Kafka client"),
+    ("scoring",),
+    "Contracts, revenues and their corrections: kept for ever.",
+)
+MESSAGES: Final = Topic(
+    "neutrality.messages",
+    "receiver's entity id",
+    "delete",
+    _days(7),
+    ("scoring",),
+    ("scoring",),
+    "What one vertex tells another.",
+)
+SCORES: Final = Topic(
+    "neutrality.scores",
+    "vendor's entity id",
+    "compact",
+    _UNLIMITED,
+    ("scoring",),
+    ("alerts", "any Kafka client"),
+    "The newest assessment of every vendor.",
+)
+REJECTED: Final = Topic(
+    "neutrality.rejected",
+    "as received",
+    "delete",
+    _days(90),
+    ("ingest", "scoring"),
+    ("operators",),
+    "Input that could not be used, with the errors and the offset it came from.",
+)
+TOPICS: Final = (OWNERSHIP, CONTRACTS, MESSAGES, SCORES, REJECTED)
+ALERTS_PREFIX: Final = "neutrality.alerts."
+
+
+def alerts_topic(lab: str) -> Topic:
+    """The topic of one lab's alerts; one topic a lab, so that an ACL isolates it."""
+    return Topic(
+        f"{ALERTS_PREFIX}{lab}",
+        "vendor's entity id",
+        "delete",
+        _days(90),
+        ("alerts",),
+        (lab,),
+        f"Alerts to {lab}.",
+    )
