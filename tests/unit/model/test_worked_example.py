@@ -26,7 +26,6 @@ STAKE = "meta-shareholding"
 
 
 def deal(status: str, day: int) -> list[Event]:
-    left = {"left_for": "meta"}
     return [
         stake("meta", "scale-ai", 0.49, status=status, day=day),
         stake("meta", "scale-ai", 0.0, of="votingRights", status=status, day=day),
@@ -38,7 +37,7 @@ def deal(status: str, day: int) -> list[Event]:
             subject="scale-ai",
             person="wang",
             role_type="executive",
-            **left,
+            left_for="meta",
         ),
         event("role", claim_id="at-meta", status=status, day=day, subject="meta", person="wang", role_type="executive"),
     ]

@@ -1,0 +1,46 @@
+"""The committed schemas are those of the code, are valid JSON Schema, and take what the code takes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from neutrality.events.cloudevent import event_to_document
+from neutrality.events.schemas import drifted, generated_files
+from tests.support.events import event, lab, stake
+
+FOLDER = Path(__file__).parents[2] / "contracts" / "schemas"
+
+
+def test_the_committed_schemas_have_not_drifted() -> None:
+    assert drifted(FOLDER) == []
+
+
+def test_a_changed_a_missing_and_a_left_over_schema_are_noticed(tmp_path: Path) -> None:
+    for name, text in generated_files():
+        (tmp_path / name).write_text(text + (" " if name.startswith("role") else ""))
+    (tmp_path / "topics.json").unlink()
+    (tmp_path / "old.json").write_text("{}")
+    assert drifted(tmp_path) == ["old.json", "role.v1.schema.json", "topics.json"]
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        lab("meta"),
+        stake("meta", "scale-ai", 0.49),
+        event("role", subject="v", person="p", role_type="executive"),
+        event("contract", subject="v", customer="c"),
+        event("revenue", subject="v", fiscal_year=2024, amount={"amount": "870000000"}),
+        event("correction", subject="v", retracts_claim="c", reason="a test"),
+    ],
+)
+def test_a_schema_takes_the_event_and_refuses_it_without_its_data(example: object) -> None:
+    document = event_to_document(example)  # type: ignore[arg-type]  # the parametrised union
+    kind = document["type"].split(".")[2]
+    schema = json.loads((FOLDER / f"{kind}.v1.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    validator.validate(document)
+    assert not validator.is_valid({**document, "data": {}})
