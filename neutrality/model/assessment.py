@@ -15,12 +15,12 @@ from neutrality.events.assessment import Assessment, Cause, Channel, Outlook, Pa
 from neutrality.events.claims import Interest, InterestType, Role, RoleType
 from neutrality.model.claims import Standing
 from neutrality.model.explanation import note_of
-from neutrality.model.facts import Facts, Holdings, holdings
+from neutrality.model.facts import Facts, Holdings
 from neutrality.model.governance import governance_influence, governance_ties
 from neutrality.model.methodology import Methodology
 from neutrality.model.ownership import integrated, levels
 from neutrality.model.revenue import Spending, revenue_influence, spendings
-from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
+from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, VIEWS, View
 from neutrality.model.votes import blocks, control_level, power
 
 _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what is left of 100 points is far under any rounding
@@ -41,7 +41,7 @@ class _Reading:
 
 def terms_of(facts: Facts, view: View, methodology: Methodology) -> tuple[Term, ...]:
     """The influence of every lab through every channel in one view, in order of (lab, channel); those without any are left out."""
-    held = holdings(facts.standings, view)
+    held = facts.holdings(view)
     spending = spendings(facts.standings, view, methodology.plans)
     labs = sorted({*facts.labs(), *([facts.lab] if facts.lab is not None else [])})
     found = []
@@ -62,13 +62,9 @@ def terms_of(facts: Facts, view: View, methodology: Methodology) -> tuple[Term, 
 
 def assess(facts: Facts, methodology: Methodology, *, levels_cut: bool, version: int, cause: Cause | None) -> Assessment:
     """The assessment of a vendor at `facts.at`."""
-    confirmed, projected = terms_of(facts, CONFIRMED, methodology), terms_of(facts, PROJECTED, methodology)
-    readings = {
-        CONFIRMED: _reading(confirmed),
-        PROJECTED: _reading(projected),
-        LOW: _reading(terms_of(facts, LOW, methodology)),
-        HIGH: _reading(terms_of(facts, HIGH, methodology)),
-    }
+    terms = {view: terms_of(facts, view, methodology) for view in {facts.distinct(view) for view in VIEWS}}
+    readings = {view: _reading(terms[facts.distinct(view)]) for view in VIEWS}
+    confirmed, projected = terms[CONFIRMED], terms[facts.distinct(PROJECTED)]
     alone = [
         (standing, _reading(terms_of(facts, View("confirmed", certain=standing.claim_id), methodology)))
         for standing in facts.standings
@@ -199,7 +195,7 @@ def _coverage(facts: Facts, methodology: Methodology) -> dict[str, bool]:
 
 
 def _flags(facts: Facts, *, levels_cut: bool) -> tuple[str, ...]:
-    held = holdings(facts.standings, CONFIRMED)
+    held = facts.holdings(CONFIRMED)
     unknown = any(
         isinstance(claim := standing.active, Interest)
         and claim.interest_type is InterestType.SHAREHOLDING

@@ -12,7 +12,7 @@ From the reports that are not retracted two may stand:
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from neutrality.events.claims import Claim, Correction, Role
 from neutrality.events.cloudevent import Event
@@ -20,44 +20,52 @@ from neutrality.events.vocabulary import Status
 from neutrality.model.evidence import credibility, is_official
 from neutrality.model.methodology import EvidenceWeights
 
+Order = tuple[datetime, datetime, str, str]
 _IN_FORCE: Final = frozenset({Status.COMPLETED, Status.TERMINATED})
 _NOT_THE_VALUE: Final = {"claim_id", "status", "effective_time", "evidence", "contradicts", "note"}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One event about a claim, and when Kafka first had it (ms since 1970)."""
+    """One event about a claim (never a correction), and when Kafka first had it (ms since 1970)."""
 
     event: Event
     accepted_ms: int
 
     @property
     def data(self) -> Claim:
-        """The claim as this event reports it. Raises TypeError for a correction, which reports no claim."""
-        if isinstance(self.event.data, Correction):
-            raise TypeError("a correction is no report of a claim")
-        return self.event.data
+        """The claim as this event reports it."""
+        return cast("Claim", self.event.data)
 
     @property
     def is_end(self) -> bool:
         """Whether it tells the end of the claimed state: a role that names where the person goes does so before it is terminated."""
-        left = isinstance(self.data, Role) and self.data.left_for is not None
-        return left or self.data.status is Status.TERMINATED
+        data = self.data
+        return data.status is Status.TERMINATED or (isinstance(data, Role) and data.left_for is not None)
 
     @property
-    def by_effect(self) -> tuple[datetime, datetime, str, str]:
+    def by_effect(self) -> Order:
         """Order of what is in force: (effective time, recorded time, event)."""
         return self.data.effective_time, self.event.time, self.event.source, self.event.id
 
     @property
-    def by_record(self) -> tuple[datetime, datetime, str, str]:
+    def by_record(self) -> Order:
         """Order of what was told: (recorded time, effective time, event)."""
         return self.event.time, self.data.effective_time, self.event.source, self.event.id
+
+    def value_at(self, at: datetime) -> Claim | None:
+        """The claim, or None if this report tells its end or its term is over."""
+        over = self.data.end_time is not None and self.data.end_time <= at
+        return None if over or self.is_end else self.data
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A claim at a given time. `credibility` is that of the pending report if there is one, else of the confirmed one."""
+    """A claim at a given time. `credibility` is that of the pending report if there is one, else of the confirmed one.
+
+    `active` is what is in force: not ended by termination, nor by its term. `expected` is what will be if the pending report comes
+    true; None if that is an end, or nothing is pending.
+    """
 
     claim_id: str
     confirmed: Report | None
@@ -66,26 +74,15 @@ class Standing:
     newest: Report
     contradicted_by: tuple[str, ...]
     at: datetime
+    active: Claim | None
+    expected: Claim | None
 
-    @property
-    def active(self) -> Claim | None:
-        """What is in force: not ended by termination, nor by its term."""
-        return _active(self.confirmed, self.at)
-
-    @property
-    def expected(self) -> Claim | None:
-        """What will be in force if the pending report comes true; None if it is an end, or nothing is pending."""
-        if self.pending is None or self.pending.is_end:
-            return None
-        data = self.pending.data
-        return None if data.end_time is not None and data.end_time <= self.at else data
-
-    def weigh(self, probability: float) -> Iterator[tuple[Claim, float]]:
+    def weigh(self, probability: float) -> tuple[tuple[Claim, float], ...]:
         """The values that the claim may take, each with its probability (> 0), if the pending report is true with `probability`."""
-        if self.active is not None and (self.pending is None or probability < 1.0):
-            yield self.active, 1.0 if self.pending is None else 1.0 - probability
-        if self.expected is not None and probability > 0.0:
-            yield self.expected, probability
+        if self.pending is None:
+            return () if self.active is None else ((self.active, 1.0),)
+        values = ((self.active, 1.0 - probability), (self.expected, probability))
+        return tuple((claim, chance) for claim, chance in values if claim is not None and chance > 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +133,6 @@ def boundaries(reports: Iterable[Report], taken_back: Retractions) -> Iterator[d
             yield report.data.effective_time
             if report.data.end_time is not None:
                 yield report.data.end_time
-
-
-def _active(report: Report | None, at: datetime) -> Claim | None:
-    if report is None or report.is_end:
-        return None
-    ended = report.data.end_time is not None and report.data.end_time <= at
-    return None if ended else report.data
 
 
 def _disputes(by_claim: Mapping[str, list[Report]]) -> dict[str, dict[str, bool]]:
@@ -206,4 +196,6 @@ def _standing(
         newest=max(reports, key=lambda report: report.by_record),
         contradicted_by=tuple(sorted(disputed_by)),
         at=at,
+        active=None if confirmed is None else confirmed.value_at(at),
+        expected=None if pending is None else pending.value_at(at),
     )

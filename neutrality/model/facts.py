@@ -1,7 +1,7 @@
 """All that a vertex knows when it reckons: its claims as they stand, what its parties say of themselves, what it is itself."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from neutrality.model.claims import Standing
 from neutrality.model.methodology import Methodology
 from neutrality.model.ownership import Allotted, allot, levels, stakes
 from neutrality.model.profile import Exposure, LabExposure, Profile
-from neutrality.model.views import VIEWS, View
+from neutrality.model.views import CONFIRMED, VIEWS, View
 from neutrality.model.votes import control_level
 
 
@@ -37,6 +37,35 @@ class Facts:
     standings: tuple[Standing, ...]
     parties: Mapping[str, Profile]
     attributes: Attributes
+    _held: dict[View, "Holdings"] = field(default_factory=dict, compare=False, repr=False)
+
+    def holdings(self, view: View) -> "Holdings":
+        """Who holds what, in one view; reckoned once."""
+        if view not in self._held:
+            self._held[view] = holdings(self.standings, view)
+        return self._held[view]
+
+    def distinct(self, view: View) -> View:
+        """The view, or the confirmed one if nothing known here can make a difference between the two."""
+        if view.name == "projected":
+            differs = any(standing.pending is not None for standing in self.standings) or any(
+                _foresees(profile) for profile in self.parties.values()
+            )
+        else:
+            differs = any(exposure.low or exposure.high for exposure in self._exposures()) or self._has_ranges()
+        return view if differs else CONFIRMED
+
+    def _exposures(self) -> Iterator[LabExposure]:
+        return (exposure for profile in self.parties.values() for exposure in (profile.labs or {}).values())
+
+    def _has_ranges(self) -> bool:
+        """Whether a party that a lab reaches holds a range or an unknown share: what others hold takes nothing from a known share."""
+        reached = {party for party, profile in self.parties.items() if profile.labs}
+        interests = (standing.active for standing in self.standings if isinstance(standing.active, Interest))
+        return any(
+            interest.interested_party in reached and (interest.share is None or interest.share.exact is None)
+            for interest in interests
+        )
 
     @property
     def lab(self) -> str | None:
@@ -64,11 +93,11 @@ def attributes_of(standings: Iterable[Standing]) -> Attributes:
     )
     for standing in ordered:
         claim = standing.active
-        for field in ("name", "is_vendor", "is_lab", "group", "affiliates", "categories", "board_size"):
-            value = getattr(claim, field)
+        for name in ("name", "is_vendor", "is_lab", "group", "affiliates", "categories", "board_size"):
+            value = getattr(claim, name)
             if value is not None:
-                values[field] = value
-                if field in ("group", "is_lab"):
+                values[name] = value
+                if name in ("group", "is_lab"):
                     values["lab_claim"] = standing.claim_id
     return Attributes(**values)
 
@@ -112,7 +141,8 @@ def holdings(standings: tuple[Standing, ...], view: View) -> Holdings:
 
 def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExposure], bool]:
     """How each lab reaches this entity, and whether a level was cut off. A lab's own profile about itself is e_0 = 1, level 0."""
-    held = {view.name: holdings(facts.standings, view) for view in VIEWS}
+    views = {view.name: facts.distinct(view) for view in VIEWS}
+    held = {name: facts.holdings(view) for name, view in views.items()}
     cut = False
     found: dict[str, LabExposure] = {}
     for lab in facts.labs():
@@ -120,6 +150,9 @@ def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExpo
             continue
         by_view: dict[str, Exposure] = {}
         for view in VIEWS:
+            if view is not CONFIRMED and views[view.name] is CONFIRMED:
+                by_view[view.name] = by_view["confirmed"]
+                continue
             part = held[view.name]
             by_level, truncated = levels(lab, part.equity, facts.parties, view, methodology.limits)
             appointers = [party for _, party in part.appointers]
@@ -143,6 +176,13 @@ def _affiliated_by(lab: str, parties: Mapping[str, Profile]) -> tuple[str, ...]:
         if profile.labs and lab in profile.labs and (distance := _distance(profile.labs[lab])) is not None
     ]
     return min(near)[2] if near else ()
+
+
+def _foresees(profile: Profile) -> bool:
+    """Whether a party looks different in the projected view."""
+    return any(exposure.projected is not None for exposure in (profile.labs or {}).values()) or any(
+        tie.projected != tie.confirmed or tie.projected_controllers != tie.controllers for tie in profile.affiliations
+    )
 
 
 def _distance(exposure: LabExposure) -> int | None:

@@ -49,7 +49,7 @@ def governance_ties(
     ties: list[GovernanceTie] = []
     seats: list[GovernanceTie] = []
     for standing in standings:
-        if not isinstance(standing.newest.data, Role):
+        if not isinstance(standing.newest.event.data, Role):
             continue
         for role, probability in _held(standing, view):
             works_for = _works_for(lab, role, parties, view)

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from neutrality.events.assessment import Assessment, attribute
 from neutrality.events.cloudevent import Event
+from neutrality.model.assessment import terms_of
+from neutrality.model.claims import retractions, standings
+from neutrality.model.facts import Facts, attributes_of
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.model.ownership import integrated
+from neutrality.model.views import VIEWS
 from tests.support.direct import controlled, integrated_ownership
 from tests.support.events import AT, event, lab, stake, vendor
 
@@ -118,3 +122,48 @@ def test_more_of_a_rivals_stake_never_raises_a_score_nor_lowers_its_own(part: in
     assert greater.score_for("lab-b").confirmed <= less.score_for("lab-b").confirmed
     assert greater.headline.confirmed <= less.headline.confirmed
     assert greater.score_for("lab-a").confirmed >= less.score_for("lab-a").confirmed
+
+
+claims = st.lists(
+    st.tuples(
+        st.sampled_from(ENTITIES),
+        st.sampled_from(ENTITIES),
+        st.sampled_from([{"exact": 0.4}, {"minimum": 0.1, "maximum": 0.6}, None]),
+        st.sampled_from(["completed", "announced", "rumoured", "terminated"]),
+        st.sampled_from(["shareholding", "votingRights"]),
+    ).filter(lambda claim: claim[0] != claim[1]),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn=claims)
+def test_a_view_that_is_left_out_would_have_said_the_same(
+    drawn: list[tuple[str, str, dict[str, float] | None, str, str]],
+) -> None:
+    methodology = load_methodology()
+    runner = run(
+        [
+            *BASE,
+            *[
+                event(
+                    "interest",
+                    subject=subject,
+                    interested_party=party,
+                    interest_type=kind,
+                    status=status,
+                    claim_id=f"{party}-{kind}",
+                    day=number,
+                    share=share,
+                )
+                for number, (party, subject, share, status, kind) in enumerate(drawn)
+            ],
+        ]
+    )
+    for name, state in runner.vertices.items():
+        found = standings(state.reports.values(), retractions([]), AT, methodology.evidence)
+        parties = {sender: known.value for sender, known in state.profiles.items() if known.value is not None}
+        facts = Facts(name, AT, found, parties, attributes_of(found))
+        for view in VIEWS:
+            assert terms_of(facts, facts.distinct(view), methodology) == terms_of(facts, view, methodology)
