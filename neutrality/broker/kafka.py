@@ -1,0 +1,361 @@
+"""The broker ports on kafka-python 3. The only module that imports it.
+
+kafka-python's `send()` blocks while metadata is missing, its buffer has no bound, and after an outage longer than its delivery timeout its
+idempotent producer may never resolve a future again. So here one thread sends, the number of records in flight is bounded, every record has a
+deadline of ours, and a producer that has acknowledged nothing for longer than `replace_after` while records were waiting is replaced.
+A record that missed its deadline may have been written all the same: what it does must be idempotent by its id.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+import structlog
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import TopicPartition as KafkaTopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
+
+from neutrality.broker.port import (
+    BrokerUnavailable,
+    ConsumedRecord,
+    OutgoingRecord,
+    Overloaded,
+    PublishedRecord,
+    RecordTooLarge,
+    TopicMismatch,
+    TopicPartition,
+)
+from neutrality.topics import DEFAULT_PARTITIONS, Topic
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_LIMIT: Final = timedelta(seconds=1)
+_ADMIN_LIMIT_MS: Final = 10_000
+_MAX_POLL_RECORDS: Final = 2_000
+
+
+def ensure_topics(
+    bootstrap_servers: str, topics: Iterable[Topic], *, partitions: int = DEFAULT_PARTITIONS, replication_factor: int = 1
+) -> None:
+    """Create the topics that are missing, and check those that are there.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer.
+        TopicMismatch: a topic has another number of partitions or another cleanup policy than declared.
+    """
+    declared = {topic.name: topic for topic in topics}
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap_servers.split(","),
+            request_timeout_ms=_ADMIN_LIMIT_MS,
+            bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
+        )
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
+    try:
+        missing = sorted(declared.keys() - set(admin.list_topics()))
+        for name in missing:
+            settings = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": declared[name].config}
+            with contextlib.suppress(TopicAlreadyExistsError):  # another service was faster
+                admin.create_topics({name: settings}, wait_for_metadata=True)
+        _check(admin, declared, partitions)
+    except KafkaError as error:
+        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} did not create or describe the topics: {error}") from error
+    finally:
+        admin.close()
+
+
+def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: int) -> None:
+    found = {item["name"]: len(item["partitions"]) for item in admin.describe_topics(sorted(declared))}
+    wrong = [f"{name} has {count} partitions, not {partitions}" for name, count in sorted(found.items()) if count != partitions]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(declared)]
+    for name, configs in admin.describe_configs(resources, config_filter="all")["topic"].items():
+        policy = configs["cleanup.policy"]["value"]
+        if policy != declared[name].cleanup_policy:
+            wrong.append(f"{name} has cleanup.policy {policy}, not {declared[name].cleanup_policy}")
+    if wrong:
+        raise TopicMismatch("; ".join(wrong) + ". Give the declared settings, or alter the topic")
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A record on its way, and the future that its publisher waits for."""
+
+    record: OutgoingRecord
+    answer: "asyncio.Future[PublishedRecord]"
+
+
+class KafkaPublisher:
+    """A RecordPublisher. Create it inside the event loop that uses it; it connects in the background when it is first needed."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        client_id: str,
+        deadline: timedelta = timedelta(seconds=5),
+        max_in_flight: int = 10_000,
+        replace_after: timedelta | None = None,
+    ) -> None:
+        """`deadline` bounds each record; `replace_after` (twice that by default) a producer that acknowledges nothing."""
+        self._servers = bootstrap_servers.split(",")
+        self._client_id = client_id
+        self._deadline_s = deadline.total_seconds()
+        self._replace_after_s = (replace_after or 2 * deadline).total_seconds()
+        self._max_in_flight = max_in_flight
+        self._answers: set[asyncio.Future[PublishedRecord]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Sending | None] = queue.SimpleQueue()
+        self._producer: KafkaProducer | None = None
+        self._stuck_since: float | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._send_for_ever, name=f"{client_id}-sender", daemon=True)
+        self._thread.start()
+
+    async def publish(self, record: OutgoingRecord) -> PublishedRecord:
+        """See RecordPublisher."""
+        if self._closing:
+            raise BrokerUnavailable("the publisher is closing")
+        if len(self._answers) >= self._max_in_flight:
+            raise Overloaded(f"{len(self._answers)} records are in flight")
+        answer: asyncio.Future[PublishedRecord] = self._loop.create_future()
+        self._answers.add(answer)
+        self._queue.put(_Sending(record, answer))
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                published = await answer
+        except TimeoutError as error:
+            self._missed_deadline()
+            raise BrokerUnavailable(f"Kafka did not acknowledge within {self._deadline_s:g} s") from error
+        finally:
+            self._answers.discard(answer)
+        self._stuck_since = None
+        return published
+
+    async def publish_all(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord, ...]:
+        """See RecordPublisher."""
+        results = await asyncio.gather(*[self.publish(record) for record in records], return_exceptions=True)
+        published = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            published.append(result)
+        return tuple(published)
+
+    async def is_reachable(self) -> bool:
+        """Whether a bootstrap server takes connections and the producer acknowledges."""
+        return self._stuck_since is None and await _accepts(self._servers)
+
+    async def close(self) -> None:
+        """See RecordPublisher."""
+        self._closing = True
+        if self._answers:
+            await asyncio.wait(self._answers, timeout=self._deadline_s)
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, self._deadline_s)
+
+    def _missed_deadline(self) -> None:
+        now = self._loop.time()
+        if self._stuck_since is None:
+            self._stuck_since = now
+        elif now - self._stuck_since >= self._replace_after_s:
+            self._retire(self._producer, "it acknowledged nothing")
+            self._stuck_since = now
+
+    def _retire(self, producer: KafkaProducer | None, reason: str) -> None:
+        """Put a producer out of use; what it still holds may or may not be written."""
+        if producer is None or producer is not self._producer:
+            return
+        self._producer = None
+        log.warning("producer_replaced", client_id=self._client_id, reason=reason)
+        threading.Thread(target=producer.close, kwargs={"timeout": 0}, name=f"{self._client_id}-retired", daemon=True).start()
+
+    def _send_for_ever(self) -> None:
+        """The sending thread: the only one that may block on Kafka."""
+        while (sending := self._queue.get()) is not None:
+            if not sending.answer.done():
+                self._send(sending)
+        if self._producer is not None:
+            self._close_quietly(self._producer)
+
+    def _send(self, sending: _Sending) -> None:
+        record = sending.record
+        try:
+            if self._producer is None:
+                self._producer = self._connect()
+            producer = self._producer
+            future = producer.send(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                timestamp_ms=record.timestamp_ms,
+            )
+        except MessageSizeTooLargeError as error:
+            self._answer(sending, RecordTooLarge(str(error)))
+        except (KafkaError, OSError) as error:
+            self._answer(sending, BrokerUnavailable(str(error)))
+        else:
+            future.add_callback(lambda written: self._answer(sending, _published(written)))
+            future.add_errback(lambda error: self._failed(sending, producer, error))
+
+    def _connect(self) -> KafkaProducer:
+        limit_ms = int(self._deadline_s * 1000)
+        return KafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=self._client_id,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            allow_auto_create_topics=False,
+            max_block_ms=limit_ms,
+            bootstrap_timeout_ms=limit_ms,
+            request_timeout_ms=limit_ms,
+            delivery_timeout_ms=2 * limit_ms,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+
+    def _failed(self, sending: _Sending, producer: KafkaProducer, error: BaseException) -> None:
+        if isinstance(error, MessageSizeTooLargeError):
+            self._answer(sending, RecordTooLarge(str(error)))
+            return
+        if not getattr(error, "retriable", False):
+            # a fatal state of the idempotent producer is for good
+            self._loop.call_soon_threadsafe(self._retire, producer, repr(error))
+        self._answer(sending, BrokerUnavailable(repr(error)))
+
+    def _answer(self, sending: _Sending, result: PublishedRecord | Exception) -> None:
+        def settle() -> None:
+            if sending.answer.done():
+                return  # its deadline was faster
+            if isinstance(result, Exception):
+                sending.answer.set_exception(result)
+            else:
+                sending.answer.set_result(result)
+
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            self._loop.call_soon_threadsafe(settle)
+
+    def _close_quietly(self, producer: KafkaProducer) -> None:
+        try:
+            producer.close(timeout=self._deadline_s)
+        except KafkaError as error:
+            log.warning("producer_close_failed", client_id=self._client_id, error=str(error))
+
+
+def _published(written: Any) -> PublishedRecord:
+    return PublishedRecord(written.topic, written.partition, written.offset, written.timestamp)
+
+
+async def _accepts(servers: Sequence[str]) -> bool:
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            async with asyncio.timeout(_CONNECT_LIMIT.total_seconds()):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, TimeoutError):
+            continue
+        writer.close()
+        return True
+    return False
+
+
+class KafkaReader:
+    """A RecordReader."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topics: Sequence[str],
+        *,
+        client_id: str,
+        start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning",
+    ) -> None:
+        """Partitions that `start` does not name begin at the beginning.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer, or does not know a topic.
+        """
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap_servers.split(","),
+                client_id=client_id,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                max_poll_records=_MAX_POLL_RECORDS,
+                reconnect_backoff_max_ms=1_000,
+                metrics_enabled=False,
+                bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
+            )
+        except (KafkaError, OSError) as error:
+            raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
+        try:
+            self._assign(topics, start)
+        except (KafkaError, BrokerUnavailable) as error:
+            self._consumer.close()
+            raise BrokerUnavailable(f"cannot read {', '.join(topics)}: {error}") from error
+
+    def _assign(self, topics: Sequence[str], start: Mapping[TopicPartition, int] | Literal["beginning", "end"]) -> None:
+        self._partitions: list[KafkaTopicPartition] = []
+        for topic in topics:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerUnavailable(f"there is no topic {topic}")
+            self._partitions += [KafkaTopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(self._partitions)
+        if start == "end":
+            self._consumer.seek_to_end(*self._partitions)
+            return
+        offsets = {} if start == "beginning" else start
+        beginnings = self._consumer.beginning_offsets(self._partitions)
+        for partition in self._partitions:
+            self._consumer.seek(partition, offsets.get((partition.topic, partition.partition), beginnings[partition]))
+
+    def partitions(self) -> tuple[TopicPartition, ...]:
+        """See RecordReader."""
+        return tuple((partition.topic, partition.partition) for partition in self._partitions)
+
+    def beginning_offsets(self) -> dict[TopicPartition, int]:
+        """See RecordReader."""
+        return self._offsets(self._consumer.beginning_offsets)
+
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        """See RecordReader."""
+        return self._offsets(self._consumer.end_offsets)
+
+    def _offsets(self, ask: Any) -> dict[TopicPartition, int]:
+        try:
+            found = ask(self._partitions)
+        except KafkaError as error:
+            raise BrokerUnavailable(f"Kafka did not tell its offsets: {error}") from error
+        return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
+        """See RecordReader."""
+        fetched = self._consumer.poll(timeout_ms=int(wait.total_seconds() * 1000))
+        return tuple(
+            ConsumedRecord(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.timestamp,
+                record.key,
+                record.value,
+                tuple((name, value) for name, value in record.headers),
+            )
+            for records in fetched.values()
+            for record in records
+        )
+
+    def close(self) -> None:
+        """See RecordReader."""
+        self._consumer.close()

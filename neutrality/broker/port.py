@@ -1,0 +1,109 @@
+"""The ports that services use instead of a Kafka client. `kafka` and `memory` are held to one contract suite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from neutrality.broker.errors import BrokerError, BrokerUnavailable, Overloaded, RecordTooLarge, TopicMismatch
+
+TopicPartition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record to be written; Kafka's own partitioner picks the partition from the key."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRecord:
+    """Where a record lies, once all in-sync replicas have it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumedRecord:
+    """A record as read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class RecordPublisher(Protocol):
+    """Writes records with acks=all, for use on one event loop."""
+
+    async def publish(self, record: OutgoingRecord) -> PublishedRecord:
+        """Write one record; returns once all in-sync replicas have it.
+
+        Raises:
+            BrokerUnavailable: no answer within the deadline; the record may or may not have been written.
+            Overloaded: too many records are on their way.
+            RecordTooLarge: Kafka will not take it.
+        """
+        ...
+
+    async def publish_all(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord, ...]:
+        """Write records, in order within a key; the first error is raised once all have ended, and any of them may have been written."""
+        ...
+
+    async def is_reachable(self) -> bool:
+        """Whether the broker answers now."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, within the deadline."""
+        ...
+
+
+class RecordReader(Protocol):
+    """Reads all partitions of some topics from given offsets, outside any consumer group; blocking, for use in one thread."""
+
+    def partitions(self) -> tuple[TopicPartition, ...]:
+        """All that it reads."""
+        ...
+
+    def beginning_offsets(self) -> dict[TopicPartition, int]:
+        """First offset kept. Raises BrokerUnavailable."""
+        ...
+
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        """Offset after the last record. Raises BrokerUnavailable."""
+        ...
+
+    def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
+        """What has come in, in order within a partition; empty after `wait` without any. While Kafka is away it stays empty."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+__all__ = [
+    "BrokerError",
+    "BrokerUnavailable",
+    "ConsumedRecord",
+    "OutgoingRecord",
+    "Overloaded",
+    "PublishedRecord",
+    "RecordPublisher",
+    "RecordReader",
+    "RecordTooLarge",
+    "TopicMismatch",
+    "TopicPartition",
+]

@@ -1,0 +1,180 @@
+"""What every broker must do: one suite for Kafka and for the broker in memory."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import count
+from typing import Literal, Protocol
+
+import pytest
+
+from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
+from neutrality.broker.memory import MemoryBroker
+from neutrality.broker.port import (
+    BrokerUnavailable,
+    ConsumedRecord,
+    OutgoingRecord,
+    RecordPublisher,
+    RecordReader,
+    RecordTooLarge,
+    TopicMismatch,
+    TopicPartition,
+)
+from neutrality.topics import Topic
+
+PARTITIONS = 3
+_numbers = count(1)
+
+
+class Broker(Protocol):
+    """A way to get at either broker."""
+
+    def publisher(self) -> RecordPublisher: ...
+
+    def reader(
+        self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning"
+    ) -> RecordReader: ...
+
+    def topic(self) -> str: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self._broker = MemoryBroker(PARTITIONS)
+        self.opened: list[RecordReader] = []
+
+    def publisher(self) -> RecordPublisher:
+        return self._broker.publisher()
+
+    def reader(self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning") -> RecordReader:
+        self.opened.append(self._broker.reader([topic], start))
+        return self.opened[-1]
+
+    def topic(self) -> str:
+        return f"contract-{next(_numbers)}"
+
+
+class OnKafka:
+    def __init__(self, kafka: EmbeddedKafka) -> None:
+        self._servers = kafka.bootstrap_servers
+        self.opened: list[RecordReader] = []
+
+    def publisher(self) -> RecordPublisher:
+        return KafkaPublisher(self._servers, client_id="contract")
+
+    def reader(self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning") -> RecordReader:
+        self.opened.append(KafkaReader(self._servers, [topic], client_id="contract", start=start))
+        return self.opened[-1]
+
+    def topic(self) -> str:
+        name = f"contract-{next(_numbers)}"
+        ensure_topics(self._servers, [_topic(name)], partitions=PARTITIONS)
+        return name
+
+
+def _topic(name: str, policy: str = "delete") -> Topic:
+    return Topic(name, "a key", policy, "-1", ("test",), ("test",), "a test")
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    used = InMemory() if request.param == "memory" else OnKafka(request.getfixturevalue("kafka"))
+    yield used
+    for reader in used.opened:
+        reader.close()
+
+
+def record(topic: str, key: str, value: str, **more: int) -> OutgoingRecord:
+    return OutgoingRecord(topic, key.encode(), value.encode(), (("ce_id", value.encode()),), **more)
+
+
+def read(reader: RecordReader, number: int, limit_s: float = 10.0) -> list[ConsumedRecord]:
+    found: list[ConsumedRecord] = []
+    until = time.monotonic() + limit_s
+    while len(found) < number and time.monotonic() < until:
+        found += reader.poll(timedelta(milliseconds=200))
+    return found
+
+
+def publish(broker: Broker, records: Sequence[OutgoingRecord]) -> list[tuple[int, int]]:
+    async def run() -> list[tuple[int, int]]:
+        publisher = broker.publisher()
+        try:
+            return [(done.partition, done.offset) for done in await publisher.publish_all(records)]
+        finally:
+            await publisher.close()
+
+    return asyncio.run(run())
+
+
+def test_what_was_acknowledged_can_be_read_with_key_value_headers_and_timestamp(broker: Broker) -> None:
+    topic = broker.topic()
+    [(partition, offset)] = publish(broker, [record(topic, "scale-ai", "one", timestamp_ms=1_750_000_000_123)])
+    [found] = read(broker.reader(topic), 1)
+    assert found == ConsumedRecord(topic, partition, offset, 1_750_000_000_123, b"scale-ai", b"one", (("ce_id", b"one"),))
+
+
+def test_records_of_one_key_keep_their_order_in_one_partition(broker: Broker) -> None:
+    topic = broker.topic()
+    places = publish(broker, [record(topic, f"key-{number % 5}", str(number)) for number in range(200)])
+    found = read(broker.reader(topic), 200)
+    for key in range(5):
+        values = [int(item.value or b"") for item in found if item.key == f"key-{key}".encode()]
+        assert values == list(range(key, 200, 5))
+        assert len({item.partition for item in found if item.key == f"key-{key}".encode()}) == 1
+    assert sorted(places) == sorted((item.partition, item.offset) for item in found)
+
+
+def test_a_reader_goes_on_from_the_offsets_that_it_is_given(broker: Broker) -> None:
+    topic = broker.topic()
+    [(partition, _), *_] = publish(broker, [record(topic, "key", str(number)) for number in range(10)])
+    reader = broker.reader(topic, {(topic, partition): 7})
+    assert [item.value for item in read(reader, 3)] == [b"7", b"8", b"9"]
+    assert reader.end_offsets()[topic, partition] == 10
+    assert reader.beginning_offsets()[topic, partition] == 0
+    assert len(reader.partitions()) == PARTITIONS
+
+
+def test_a_reader_from_the_end_sees_only_what_comes_after(broker: Broker) -> None:
+    topic = broker.topic()
+    publish(broker, [record(topic, "key", "old")])
+    reader = broker.reader(topic, "end")
+    assert reader.poll(timedelta(milliseconds=300)) == ()
+    publish(broker, [record(topic, "key", "new")])
+    assert [item.value for item in read(reader, 1)] == [b"new"]
+
+
+def test_a_record_that_is_too_large_is_refused_for_good(broker: Broker) -> None:
+    topic = broker.topic()
+    with pytest.raises(RecordTooLarge):
+        publish(broker, [record(topic, "key", "x" * 2_000_000)])
+
+
+def test_ensuring_topics_twice_changes_nothing_and_a_mismatch_is_named(kafka: EmbeddedKafka) -> None:
+    name = f"contract-{next(_numbers)}"
+    for _ in range(2):
+        ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=2)
+    with pytest.raises(TopicMismatch, match=f"{name} has 2 partitions, not 5"):
+        ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=5)
+    with pytest.raises(TopicMismatch, match=r"cleanup\.policy delete, not compact"):
+        ensure_topics(kafka.bootstrap_servers, [_topic(name, "compact")], partitions=2)
+
+
+def test_without_kafka_every_publisher_is_answered_within_the_deadline() -> None:
+    async def run() -> None:
+        publisher = KafkaPublisher("127.0.0.1:1", client_id="nobody", deadline=timedelta(seconds=1))
+        started = time.monotonic()
+        results = await asyncio.gather(*[publisher.publish(record("t", "k", "v")) for _ in range(20)], return_exceptions=True)
+        assert all(isinstance(result, BrokerUnavailable) for result in results)
+        assert time.monotonic() - started < 2.0
+        assert not await publisher.is_reachable()
+        await publisher.close()
+
+    asyncio.run(run())
+
+
+def test_a_missing_topic_is_told_not_created(kafka: EmbeddedKafka) -> None:
+    with pytest.raises(BrokerUnavailable, match="no-such-topic"):
+        KafkaReader(kafka.bootstrap_servers, ["no-such-topic"], client_id="contract")
