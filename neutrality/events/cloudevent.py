@@ -150,6 +150,8 @@ def event_from_document(document: object) -> Event:
     if event_type not in EVENT_TYPES:
         detail = "missing" if event_type is None else f"unknown type {str(event_type)[:80]!r}"
         raise InvalidEvent([Problem("/type", f"{detail}; use one of {', '.join(EVENT_TYPES)}")])
+    if "specversion" not in document:  # the models' default is for our own constructors; on the wire it is required
+        raise InvalidEvent([Problem("/specversion", 'Field required; "1.0"')])
     try:
         # JSON mode, so that strict still reads RFC 3339 strings and arrays
         return _EVENT.validate_json(orjson.dumps(document))

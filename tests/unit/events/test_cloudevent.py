@@ -118,3 +118,7 @@ def test_the_key_is_the_raw_bytes_of_the_subject_and_contracts_have_their_own_to
     assert topic_kind(lab("meta")) == "ownership"
     assert topic_kind(event("contract", subject="v", customer="meta")) == "contracts"
     assert [short_type(name) for name in EVENT_TYPES] == ["entity", "interest", "role", "contract", "revenue", "correction"]
+
+
+def test_specversion_is_required_on_the_wire() -> None:
+    assert pointers({key: value for key, value in document().items() if key != "specversion"}) == {"/specversion"}

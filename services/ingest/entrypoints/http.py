@@ -1,0 +1,186 @@
+"""`POST /events` and the operator's paths. Every answer that is no success is a problem (RFC 9457).
+
+An answer of 202 means that Kafka has the events on all in-sync replicas. After a 503 any of the events may have been written: send them again
+with the same `source` and `id`, they count once.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+
+from neutrality.broker.memory import MemoryBroker
+from neutrality.broker.port import BrokerError, OutgoingRecord, Overloaded, RecordTooLarge
+from neutrality.events.cloudevent import Event
+from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metrics, add_problem_handlers
+from services.ingest.content import InvalidEvents, NotJson, TooManyEvents, UnknownMediaType, content_of, read_events
+from services.ingest.entrypoints.body import read_body
+from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
+from services.ingest.handlers import Accepted, Intake, to_record
+from services.ingest.metrics import IngestMetrics, Reason
+from services.ingest.settings import IngestSettings
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RETRY_AFTER_S: Final = {"unavailable": 5, "overloaded": 1, "preparing": 2}
+_REASONS: Final[dict[str, Reason]] = {
+    "body-too-large": "too_large",
+    "batch-too-large": "too_large",
+    "body-too-slow": "body_not_received",
+    "body-not-received": "body_not_received",
+    "invalid-json": "invalid_json",
+    "unsupported-media-type": "unsupported_media_type",
+}
+
+
+def build_app(
+    settings: IngestSettings,
+    intake: Intake,
+    metrics: IngestMetrics,
+    registry: CollectorRegistry,
+    *,
+    topics_are_ready: Callable[[], bool],
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The HTTP application. It owns nothing: who makes `intake` ends it."""
+    app = FastAPI(
+        title="Neutrality Watch: ingest",
+        version="1",
+        summary="Takes in CloudEvents about who owns, runs and buys from whom.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_problem_handlers(app)
+    _add_events(app, settings, intake, metrics, topics_are_ready)
+
+    async def is_ready() -> bool:
+        return topics_are_ready() and await intake.is_reachable()
+
+    add_health(app, is_ready)
+    add_metrics(app, registry)
+    add_docs(app)
+    complete(app)
+    return app
+
+
+def _add_events(
+    app: FastAPI, settings: IngestSettings, intake: Intake, metrics: IngestMetrics, topics_are_ready: Callable[[], bool]
+) -> None:
+    @app.post(
+        "/events",
+        status_code=HTTPStatus.ACCEPTED,
+        tags=["events"],
+        summary="Send one event or a batch",
+        response_class=Response,
+        responses=EVENTS_RESPONSES,
+        openapi_extra=EVENTS_OPERATION,
+    )
+    async def post_events(request: Request) -> Response:
+        """One event (structured or binary mode) or a batch, taken as a whole or not at all.
+
+        The answer comes once Kafka has every event on all in-sync replicas. After 503, send the same again: an event counts once by its
+        `source` and `id`.
+        """
+        with metrics.in_flight():
+            return _answer(await _accept(request, settings, intake, metrics, topics_are_ready))
+
+
+async def _accept(
+    request: Request, settings: IngestSettings, intake: Intake, metrics: IngestMetrics, topics_are_ready: Callable[[], bool]
+) -> tuple[Accepted, ...]:
+    """Read, validate, publish. Raises HttpProblem."""
+    events, records = await _validated(request, settings, intake, metrics)
+    if not topics_are_ready():
+        metrics.broker_failed("unavailable")
+        raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
+    try:
+        return await intake.publish(events, records)
+    except Overloaded as error:
+        raise _unavailable("overloaded", "Too many events are on their way to Kafka.") from error
+    except RecordTooLarge as error:
+        raise HttpProblem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "event-too-large", "Kafka does not take a record as large as one of the events."
+        ) from error
+    except BrokerError as error:
+        raise _unavailable(
+            "unavailable",
+            "Kafka did not acknowledge in time. The events may have been written; send them again, they count once.",
+        ) from error
+
+
+async def _validated(
+    request: Request, settings: IngestSettings, intake: Intake, metrics: IngestMetrics
+) -> tuple[tuple[Event, ...], tuple[OutgoingRecord, ...]]:
+    """The events and their records. Raises HttpProblem, and counts it."""
+    records: list[OutgoingRecord] = []
+
+    def keep_record(event: Event) -> None:
+        records.append(to_record(event, accepted_at, _EPOCH))
+
+    try:
+        content = content_of(request.headers.get("content-type"), request.headers.raw)
+        body = await read_body(request, max_bytes=settings.max_body_bytes, deadline_s=settings.body_deadline_s)
+        accepted_at = intake.accepted_at()
+        return read_events(content, body, keep_record), tuple(records)
+    except InvalidEvents as error:
+        metrics.rejected("invalid_event", error.event_count)
+        faults = [Fault(problem.pointer, problem.detail) for problem in error.problems]
+        detail = "Nothing was written; `errors` lists every problem."
+        raise HttpProblem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", detail, title="Invalid event", errors=faults
+        ) from error
+    except (UnknownMediaType, NotJson, TooManyEvents) as error:
+        problem = _unreadable(error)
+        metrics.rejected(_REASONS[problem.kind])
+        raise problem from error
+    except HttpProblem as problem:
+        metrics.rejected(_REASONS[problem.kind])
+        raise
+
+
+def _unreadable(error: UnknownMediaType | NotJson | TooManyEvents) -> HttpProblem:
+    match error:
+        case UnknownMediaType():
+            return HttpProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", f"Content-Type: {error}.")
+        case NotJson():
+            return HttpProblem(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is not JSON: {error}.")
+        case _:
+            return HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "batch-too-large", f"{error}.")
+
+
+def _unavailable(why: str, detail: str) -> HttpProblem:
+    headers = {"retry-after": str(_RETRY_AFTER_S[why])}
+    kind = "overloaded" if why == "overloaded" else "broker-unavailable"
+    return HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, kind, detail, headers=headers)
+
+
+def _answer(accepted: tuple[Accepted, ...]) -> Response:
+    document = {"accepted": [_line(item) for item in accepted]}
+    return Response(orjson.dumps(document), HTTPStatus.ACCEPTED, media_type="application/json")
+
+
+def _line(item: Accepted) -> dict[str, Any]:
+    return {
+        "source": item.event.source,
+        "id": item.event.id,
+        "type": item.event.type,
+        "topic": item.record.topic,
+        "partition": item.record.partition,
+        "offset": item.record.offset,
+    }
+
+
+def openapi_document() -> str:
+    """The OpenAPI document as committed in contracts/openapi/ingest.json."""
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    intake = Intake(MemoryBroker().publisher(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0)
+    app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: False)
+    return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -1,0 +1,175 @@
+"""The OpenAPI document: what FastAPI cannot infer, since bodies are read by hand. `python -m services.ingest --openapi` prints it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from neutrality.events.cloudevent import EVENT_MODELS, short_type
+from neutrality.http import problem_responses
+from services.ingest.content import MAX_BATCH_EVENTS, Mode
+
+_REF: Final = "#/components/schemas/{model}"
+
+
+def _example(kind: str, subject: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"example-{kind}-1",
+        "source": "https://example.org/newsroom",
+        "type": f"watch.neutrality.{kind}.v1",
+        "time": "2025-06-12T12:00:00Z",
+        "subject": subject,
+        "datacontenttype": "application/json",
+        "data": {"subject": subject, **data},
+    }
+
+
+def _claim(claim_id: str, status: str, **data: Any) -> dict[str, Any]:
+    return {
+        "claim_id": claim_id,
+        "status": status,
+        "effective_time": "2025-06-12T00:00:00Z",
+        "evidence": [{"kind": "official_statement", "publisher": "Example Vendor", "url": "https://example.org/statement"}],
+        **data,
+    }
+
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "entity": _example(
+        "entity",
+        "example-vendor",
+        _claim("profile", "completed", name="Example Vendor", kind="organisation", is_vendor=True, categories=["data-labelling"]),
+    ),
+    "interest": _example(
+        "interest",
+        "example-vendor",
+        _claim("lab-a-equity", "announced", interested_party="lab-a", interest_type="shareholding", share={"exact": 0.49}),
+    ),
+    "role": _example(
+        "role",
+        "example-vendor",
+        _claim("founder-ceo", "terminated", person="founder", role_type="executive", title="CEO", left_for="lab-a"),
+    ),
+    "contract": _example(
+        "contract",
+        "example-vendor",
+        _claim("lab-b-labelling", "completed", customer="lab-b", categories=["data-labelling"], intent="reduce"),
+    ),
+    "revenue": _example(
+        "revenue",
+        "example-vendor",
+        _claim("revenue-2024", "completed", fiscal_year=2024, amount={"amount": "870000000", "currency": "USD"}),
+    ),
+    "correction": _example(
+        "correction", "example-vendor", {"retracts_claim": "lab-a-equity", "reason": "The publisher took the report back."}
+    ),
+}
+
+_ANY_EVENT: Final = {
+    "oneOf": [{"$ref": _REF.format(model=model.__name__)} for model in EVENT_MODELS],
+    "discriminator": {
+        "propertyName": "type",
+        "mapping": {str(model.model_fields["type"].default): _REF.format(model=model.__name__) for model in EVENT_MODELS},
+    },
+}
+_ANY_DATA: Final = {
+    "oneOf": [
+        {"$ref": _REF.format(model=str(getattr(model.model_fields["data"].annotation, "__name__", "")))} for model in EVENT_MODELS
+    ]
+}
+
+EVENTS_OPERATION: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            Mode.STRUCTURED.value: {
+                "schema": _ANY_EVENT,
+                "examples": {name: {"summary": f"{name} is reported", "value": value} for name, value in EXAMPLES.items()},
+            },
+            Mode.BATCH.value: {
+                "schema": {"type": "array", "maxItems": MAX_BATCH_EVENTS, "items": _ANY_EVENT},
+                "examples": {"two": {"summary": "two events", "value": [EXAMPLES["entity"], EXAMPLES["interest"]]}},
+            },
+            Mode.BINARY.value: {
+                "schema": _ANY_DATA,
+                "examples": {
+                    "interest": {"summary": "the data alone; attributes in ce- headers", "value": EXAMPLES["interest"]["data"]}
+                },
+            },
+        },
+    },
+    "parameters": [
+        {
+            "name": f"ce-{name}",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "Binary mode only; percent-encoded UTF-8.",
+        }
+        for name in ("specversion", "id", "source", "type", "time", "subject")
+    ],
+}
+
+_ACCEPTED_FIELDS: Final = {
+    "source": {"type": "string"},
+    "id": {"type": "string"},
+    "type": {"type": "string"},
+    "topic": {"type": "string"},
+    "partition": {"type": "integer", "minimum": 0},
+    "offset": {"type": "integer", "minimum": 0},
+}
+_RETRY_AFTER: Final = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    responses = problem_responses(
+        {
+            400: "The body is not JSON.",
+            408: "The body did not arrive in time.",
+            413: "The body, the batch or an event is too large.",
+            415: "The Content-Type is none of the three.",
+            422: "An event is invalid; nothing was written. `errors` lists every problem, in a batch with the event's index first.",
+            500: "The server failed.",
+            503: "Kafka does not acknowledge, or too much is on its way. Send the same again: an event counts once by its source and id.",
+        }
+    )
+    responses[503]["headers"] = _RETRY_AFTER
+    item = {"type": "object", "required": list(_ACCEPTED_FIELDS), "properties": _ACCEPTED_FIELDS}
+    responses[202] = {
+        "description": "Kafka has every event on all in-sync replicas.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["accepted"],
+                    "properties": {"accepted": {"type": "array", "items": item}},
+                }
+            }
+        },
+    }
+    return responses
+
+
+EVENTS_RESPONSES: Final = _responses()
+
+
+def complete(app: FastAPI) -> None:
+    """Add the events' schemas, which no route's signature names."""
+    infer = app.openapi
+
+    def document() -> dict[str, Any]:
+        inferred = infer()
+        schemas = inferred.setdefault("components", {}).setdefault("schemas", {})
+        for model in EVENT_MODELS:
+            schema = model.model_json_schema(ref_template=_REF)
+            schemas.update(schema.pop("$defs", {}))
+            schema["required"] = sorted({*schema["required"], "type", "specversion"})
+            schema["description"] = (
+                f"{schema.get('description', '')} ({short_type(str(model.model_fields['type'].default))})".strip()
+            )
+            schemas[model.__name__] = schema
+        inferred["components"]["schemas"] = dict(sorted(schemas.items()))
+        return inferred
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to extend it

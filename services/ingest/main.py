@@ -1,0 +1,94 @@
+"""Ingest's process: settings, publisher, topics in the background, HTTP, signals.
+
+Exit codes: 0 after SIGTERM or SIGINT, once the requests in hand are answered; 1 after an unexpected error; 2 if the settings are wrong or the
+address is taken. Kafka away, at the start or later, ends nothing: ingest stays live, says that it is not ready, and answers 503.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from neutrality.broker.kafka import KafkaPublisher, ensure_topics
+from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
+from neutrality.telemetry.logs import configure_logs
+from services.ingest.entrypoints.http import build_app, openapi_document
+from services.ingest.handlers import INPUT_TOPICS, Intake
+from services.ingest.metrics import IngestMetrics
+from services.ingest.preparation import TopicPreparation
+from services.ingest.settings import IngestSettings
+
+EXIT_FAILED: Final = 1
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit code. With `--openapi`, print the OpenAPI document instead."""
+    if sys.argv[1:] == ["--openapi"]:
+        sys.stdout.write(openapi_document())
+        return EXIT_OK
+    if sys.argv[1:]:
+        sys.stderr.write("ingest: takes no arguments but --openapi; settings come from INGEST_... variables\n")
+        return EXIT_MISUSE
+    configure_logs()
+    try:
+        settings = IngestSettings()
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            name = "INGEST_" + "_".join(str(step) for step in item["loc"]).upper() if item["loc"] else "settings"
+            sys.stderr.write(f"ingest: {name}: {item['msg'].removeprefix('Value error, ')}\n")
+        return EXIT_MISUSE
+    try:
+        return asyncio.run(run(settings))
+    except Exception:  # noqa: BLE001 - logged, and the exit code tells the supervisor
+        _log.exception("ingest_failed")
+        return EXIT_FAILED
+
+
+async def run(settings: IngestSettings) -> int:
+    """One process's life; returns the exit code."""
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    preparation = TopicPreparation(
+        partial(
+            ensure_topics,
+            settings.bootstrap_servers,
+            INPUT_TOPICS,
+            partitions=settings.partitions,
+            replication_factor=settings.replication_factor,
+        )
+    )
+    publisher = KafkaPublisher(
+        settings.bootstrap_servers, client_id="ingest", deadline=settings.deadline, max_in_flight=settings.max_in_flight
+    )
+    intake = Intake(publisher, metrics, clock=_now, stopwatch_s=time.perf_counter)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        preparing = asyncio.create_task(preparation.run(), name="ingest-topics")
+        try:
+            yield
+        finally:
+            preparing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await preparing
+
+    app = build_app(settings, intake, metrics, registry, topics_are_ready=lambda: preparation.done, lifespan=lifespan)
+    try:
+        return await serve(app, settings.host, settings.port)
+    finally:
+        await publisher.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the shell's clock

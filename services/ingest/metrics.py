@@ -1,0 +1,69 @@
+"""Ingest's metrics. Every series is there from the start, with the value 0."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from neutrality.events.cloudevent import EVENT_TYPES, Event, short_type
+from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
+
+Reason = Literal["invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received"]
+BrokerErrorKind = Literal["unavailable", "overloaded", "record_too_large", "other"]
+REASONS: Final[tuple[str, ...]] = get_args(Reason)
+BROKER_ERROR_KINDS: Final[tuple[str, ...]] = get_args(BrokerErrorKind)
+
+
+class IngestMetrics:
+    """Counts what ingest does, in the registry handed in."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Make every series."""
+        self._accepted = Counter(
+            "ingest_events_accepted_total", "Events that all in-sync replicas have.", ["type"], registry=registry
+        )
+        self._rejected = Counter(
+            "ingest_events_rejected_total",
+            "Events in refused requests; a request that cannot be read counts as one.",
+            ["reason"],
+            registry=registry,
+        )
+        self._publish = Histogram(
+            "ingest_publish_seconds",
+            "From the validated request to Kafka's acknowledgement or refusal.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self._broker_errors = Counter(
+            "ingest_broker_errors_total", "Requests that Kafka did not acknowledge.", ["kind"], registry=registry
+        )
+        self._in_flight = Gauge("ingest_requests_in_flight", "Requests with events being worked on.", registry=registry)
+        for event_type in EVENT_TYPES:
+            self._accepted.labels(short_type(event_type))
+        for reason in REASONS:
+            self._rejected.labels(reason)
+        for kind in BROKER_ERROR_KINDS:
+            self._broker_errors.labels(kind)
+
+    def accepted(self, event: Event) -> None:
+        """An event is in Kafka."""
+        self._accepted.labels(short_type(event.type)).inc()
+
+    def rejected(self, reason: Reason, events: int = 1) -> None:
+        """A request was refused."""
+        self._rejected.labels(reason).inc(events)
+
+    def published(self, seconds: float) -> None:
+        """Kafka has answered for a request."""
+        self._publish.observe(seconds)
+
+    def broker_failed(self, kind: BrokerErrorKind) -> None:
+        """Kafka did not take a request."""
+        self._broker_errors.labels(kind).inc()
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """While a request is worked on."""
+        with self._in_flight.track_inprogress():
+            yield

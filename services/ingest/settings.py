@@ -1,0 +1,41 @@
+"""Ingest's settings, from environment variables `INGEST_...`; an unknown one is refused at start."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+from pydantic_settings import SettingsConfigDict
+
+from neutrality.telemetry.settings import ServiceSettings
+from neutrality.topics import DEFAULT_PARTITIONS
+
+Servers = Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
+
+
+class IngestSettings(ServiceSettings):
+    """One process. Any number of them may stand side by side; they hold no state."""
+
+    model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True)
+
+    host: Annotated[str, Field(min_length=1, description="Address to listen on; anyone who reaches it may send events.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0: any free one.")] = 8801
+    bootstrap_servers: Annotated[Servers, Field(description="Kafka, host:port, several with commas.")] = "127.0.0.1:29092"
+    partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every topic; fixed once they exist.")] = (
+        DEFAULT_PARTITIONS
+    )
+    replication_factor: Annotated[int, Field(ge=1, le=9, description="Of topics that this service creates.")] = 1
+    deadline_s: Annotated[
+        float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge before the answer is 503.")
+    ] = 5.0
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000, description="Records on their way before the answer is 503.")] = (
+        10_000
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024, description="Largest request body.")] = 1024 * 1024
+    body_deadline_s: Annotated[float, Field(gt=0, le=300, description="How long a client may take to send a body.")] = 30.0
+
+    @property
+    def deadline(self) -> timedelta:
+        """`deadline_s` as a duration."""
+        return timedelta(seconds=self.deadline_s)

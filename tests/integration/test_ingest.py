@@ -1,0 +1,157 @@
+"""Ingest as a process, over a real Kafka: what 202 promises, what an outage does, and how it starts and stops."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.kafka import KafkaReader
+from neutrality.broker.port import ConsumedRecord
+from neutrality.events.cloudevent import event_from_kafka, event_to_document
+from services.ingest.entrypoints.openapi import EXAMPLES
+
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+DEADLINE_S = 2.0
+TOPICS = ("neutrality.ownership", "neutrality.contracts")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """Our own: a test kills it."""
+    with EmbeddedKafka(data_dir=tmp_path_factory.mktemp("ingest-kafka"), port=0) as kafka:
+        yield kafka
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    port = free_port()
+    env = (
+        os.environ
+        | {"INGEST_PORT": str(port), "INGEST_BOOTSTRAP_SERVERS": servers, "INGEST_DEADLINE_S": str(DEADLINE_S)}
+        | settings
+    )
+    with log.open("ab") as sink, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        process = subprocess.Popen([sys.executable, "-m", "services.ingest"], env=env, stderr=sink)
+        try:
+            wait_for(lambda: answers(client, "/health/live"), 20)
+            yield process, client
+        finally:
+            process.kill()
+            process.wait()
+
+
+def answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def send(client: httpx.Client, identity: str, kind: str = "interest") -> httpx.Response:
+    document: dict[str, Any] = EXAMPLES[kind] | {"id": identity}
+    return client.post("/events", json=document, headers=STRUCTURED)
+
+
+def read(servers: str, place: dict[str, Any]) -> ConsumedRecord:
+    reader = KafkaReader(servers, TOPICS, client_id="test", start="beginning")
+    try:
+        for _ in range(50):
+            for record in reader.poll(timedelta(seconds=0.2)):
+                if (record.topic, record.partition, record.offset) == (place["topic"], place["partition"], place["offset"]):
+                    return record
+    finally:
+        reader.close()
+    raise AssertionError(f"nothing at {place}")
+
+
+def test_an_event_is_in_kafka_when_accepted_through_an_outage_and_a_stop(broker: EmbeddedKafka, tmp_path: Path) -> None:
+    servers = broker.bootstrap_servers
+    log = tmp_path / "ingest.log"
+    with ingest(servers, log) as (process, client):
+        wait_for(lambda: answers(client, "/health/ready"), 30)
+        before_ms = int(time.time() * 1000)
+        response = send(client, "before")
+        assert response.status_code == 202, response.text
+        record = read(servers, response.json()["accepted"][0])
+        assert event_to_document(event_from_kafka(record.headers, record.value))["id"] == "before"
+        assert record.key == b"example-vendor"
+        assert before_ms <= record.timestamp_ms <= time.time() * 1000
+
+        too_large = client.post("/events", content=b" " * 10_000_000, headers=STRUCTURED)
+        assert too_large.status_code == 413
+        assert too_large.headers["content-type"] == "application/problem+json"
+
+        broker.kill()
+        started = time.monotonic()
+        refused = send(client, "during")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert time.monotonic() - started < DEADLINE_S + 1.5
+        assert answers(client, "/health/live")
+        assert client.get("/health/ready").status_code == 503
+
+        broker.start()
+        wait_for(lambda: send(client, "during").status_code == 202, 40)
+        wait_for(lambda: answers(client, "/health/ready"), 10)
+        contract = send(client, "after", "contract")
+        assert read(broker.bootstrap_servers, contract.json()["accepted"][0]).topic == "neutrality.contracts"
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert b"Traceback" not in log.read_bytes()
+
+
+def test_without_kafka_it_is_live_takes_nothing_and_stops_at_once(tmp_path: Path) -> None:
+    with ingest(f"127.0.0.1:{free_port()}", tmp_path / "ingest.log") as (process, client):
+        assert client.get("/health/ready").status_code == 503
+        response = send(client, "early")
+        assert response.status_code == 503
+        assert response.headers["retry-after"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(8) == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [("INGEST_PORT=80801", b"INGEST_PORT"), ("INGEST_PROT=8801", b"did you mean INGEST_PORT"), ("taken", b"in use")],
+)
+def test_wrong_settings_and_a_taken_port_end_it_with_2_and_a_reason(variable: str, told: bytes) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        name, _, value = (f"INGEST_PORT={other.getsockname()[1]}" if variable == "taken" else variable).partition("=")
+        ended = subprocess.run(
+            [sys.executable, "-m", "services.ingest"],
+            env=os.environ | {name: value},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode == 2, ended.stderr
+    assert told in ended.stderr
+    assert b"Traceback" not in ended.stderr

@@ -1,0 +1,37 @@
+"""The HTTP conventions that ingest and alerts share, where ingest's own routes do not reach."""
+
+import asyncio
+from typing import Annotated
+
+import httpx
+from fastapi import FastAPI, Query
+from pydantic import BaseModel
+
+from neutrality.http import add_problem_handlers, json_pointer
+
+
+class Wanted(BaseModel):
+    """A body."""
+
+    rate: float
+
+
+def test_fastapis_validation_is_a_problem_with_pointers() -> None:
+    app = FastAPI()
+    add_problem_handlers(app)
+
+    @app.post("/rates")
+    async def rates(wanted: list[Wanted], limit: Annotated[int, Query(ge=1)] = 1) -> None: ...
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.post("/rates?limit=0", json=[{"rate": 1}, {"rate": "x"}])
+
+    response = asyncio.run(ask())
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/query/limit", "/1/rate"]
+
+
+def test_a_pointers_steps_are_escaped() -> None:
+    assert json_pointer(["a/b", 0, "m~n"]) == "/a~1b/0/m~0n"
