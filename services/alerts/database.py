@@ -1,0 +1,313 @@
+"""The database: subscriptions, the last assessment of every vendor, how far the scores have been read, and the outbox.
+
+One instance over one SQLite file; a lock on a file beside it refuses a second one. WAL, so that readers do not wait for the writer, with
+`synchronous=FULL`: an offset that was committed must outlive a power cut, or alerts behind it would be skipped for good.
+
+An alert's `position` is its place in the order of decisions; streams resume by it. The outbox is the alerts that are not `delivered`.
+"""
+
+import fcntl
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import orjson
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from neutrality.broker.port import TopicPartition
+from neutrality.events.alert import Alert, parse_alert
+from neutrality.events.assessment import Assessment, InvalidAssessment, assessment_to_bytes, parse_assessment
+from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+
+SCHEMA_VERSION: Final = 1
+_BUSY_LIMIT_MS: Final = 5_000
+
+_metadata = MetaData()
+_schema = Table("schema_version", _metadata, Column("version", Integer, primary_key=True))
+_vendors = Table(
+    "vendors",
+    _metadata,
+    Column("vendor", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("assessment", LargeBinary, nullable=False),
+)
+_offsets = Table(
+    "offsets",
+    _metadata,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", Integer, nullable=False),
+)
+_subscriptions = Table(
+    "subscriptions",
+    _metadata,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("terms", LargeBinary, nullable=False),
+)
+_references = Table(
+    "score_references",
+    _metadata,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("vendor", String, primary_key=True),
+    Column("score", Float, nullable=False),
+)
+_alerts = Table(
+    "alerts",
+    _metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("lab", String, nullable=False),
+    Column("vendor", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("delivered", Boolean, nullable=False),
+    Index("alerts_by_lab", "lab", "position"),
+    sqlite_autoincrement=True,
+)
+Index("alerts_outbox", _alerts.c.position, sqlite_where=_alerts.c.delivered.is_(False))
+
+
+class DatabaseInUse(Exception):  # noqa: N818 - named for what it is
+    """Another instance holds the database. Fate: stop."""
+
+    retriable = False
+
+
+class SchemaMismatch(Exception):  # noqa: N818 - named for what it is
+    """The database was made by another version of this service. Fate: stop."""
+
+    retriable = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert and its place in the order of decisions."""
+
+    position: int
+    alert: Alert
+
+
+class Database:
+    """Opened by `open`, closed by `close`; who opens it closes it."""
+
+    def __init__(self, engine: AsyncEngine, lock: TextIO) -> None:
+        """Use `Database.open`."""
+        self._engine = engine
+        self._lock = lock
+
+    @classmethod
+    async def open(cls, url: str) -> "Database":
+        """Lock the file, and make the tables if they are not there.
+
+        Raises:
+            DatabaseInUse: another instance has it.
+            SchemaMismatch: its tables are of another version.
+        """
+        path = Path(make_url(url).database or "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise DatabaseInUse(
+                f"another instance of alerts uses {path}; stop it, or give this one its own ALERTS_DATABASE_URL"
+            ) from error
+        engine = create_async_engine(url)
+        event.listen(engine.sync_engine, "connect", _prepare)
+        async with engine.begin() as connection:
+            await connection.run_sync(_metadata.create_all)
+            found = (await connection.execute(select(_schema.c.version))).scalar()
+            if found is None:
+                await connection.execute(insert(_schema).values(version=SCHEMA_VERSION))
+        if found not in (None, SCHEMA_VERSION):
+            await engine.dispose()
+            lock.close()
+            raise SchemaMismatch(f"{path} has schema version {found}; this version of alerts needs {SCHEMA_VERSION}")
+        return cls(engine, lock)
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self._engine.dispose()
+        self._lock.close()
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction: committed at its end, rolled back on an error."""
+        return self._engine.begin()
+
+    async def offsets(self) -> dict[TopicPartition, int]:
+        """Next offset to read, by partition."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(_offsets.c.topic, _offsets.c.partition, _offsets.c.next_offset))
+            return {(topic, partition): offset for topic, partition, offset in rows}
+
+    async def put_subscription(self, wanted: Subscription) -> bool:
+        """Make or replace a subscription; whether it is new. Falls are measured anew if the terms have changed."""
+        document = wanted.terms().model_dump_json().encode()
+        async with self._engine.begin() as connection:
+            key = (_subscriptions.c.lab == wanted.lab, _subscriptions.c.name == wanted.name)
+            known = (await connection.execute(select(_subscriptions.c.terms).where(*key))).scalar()
+            if known == document:
+                return False
+            values = {"lab": wanted.lab, "name": wanted.name, "terms": document}
+            await connection.execute(_put(_subscriptions, values, ("lab", "name")))
+            await connection.execute(
+                delete(_references).where(_references.c.lab == wanted.lab, _references.c.name == wanted.name)
+            )
+            return known is None
+
+    async def delete_subscription(self, lab: str, name: str) -> bool:
+        """Remove a subscription; whether there was one. Its alerts stay."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(_references).where(_references.c.lab == lab, _references.c.name == name))
+            gone = await connection.execute(
+                delete(_subscriptions).where(_subscriptions.c.lab == lab, _subscriptions.c.name == name)
+            )
+            return gone.rowcount > 0
+
+    async def subscriptions(self, lab: str) -> tuple[Subscription, ...]:
+        """A lab's subscriptions, by name."""
+        async with self._engine.connect() as connection:
+            return await subscriptions_of(connection, lab)
+
+    async def vendors(self) -> tuple[Assessment, ...]:
+        """The last assessment of every vendor, by vendor."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(_vendors.c.assessment).order_by(_vendors.c.vendor))
+            return tuple(_assessment(row) for row in rows.scalars())
+
+    async def vendor(self, vendor: str) -> Assessment | None:
+        """The last assessment of one vendor."""
+        async with self._engine.connect() as connection:
+            return (await assessments_of(connection, [vendor])).get(vendor)
+
+    async def alerts(self, lab: str, after: int, limit: int) -> tuple[StoredAlert, ...]:
+        """A lab's alerts behind a position, in order."""
+        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.lab == lab, _alerts.c.position > after)
+        async with self._engine.connect() as connection:
+            return _stored(await connection.execute(query.order_by(_alerts.c.position).limit(limit)))
+
+    async def position_of(self, lab: str, alert_id: str) -> int | None:
+        """Where one of a lab's alerts stands; None if the lab has no such alert."""
+        async with self._engine.connect() as connection:
+            query = select(_alerts.c.position).where(_alerts.c.lab == lab, _alerts.c.id == alert_id)
+            found: int | None = (await connection.execute(query)).scalar()
+            return found
+
+    async def last_position(self) -> int:
+        """Position of the newest alert of all; 0 if there is none."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(select(func.max(_alerts.c.position)))).scalar() or 0
+
+    async def outbox(self, limit: int) -> tuple[StoredAlert, ...]:
+        """Alerts that Kafka does not have yet, in order."""
+        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.delivered.is_(False))
+        async with self._engine.connect() as connection:
+            return _stored(await connection.execute(query.order_by(_alerts.c.position).limit(limit)))
+
+    async def outbox_depth(self) -> int:
+        """How many alerts Kafka does not have yet."""
+        async with self._engine.connect() as connection:
+            query = select(func.count()).select_from(_alerts).where(_alerts.c.delivered.is_(False))
+            return (await connection.execute(query)).scalar() or 0
+
+    async def mark_delivered(self, positions: Sequence[int]) -> None:
+        """Kafka has these."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(_alerts).where(_alerts.c.position.in_(positions)).values(delivered=True))
+
+
+async def subscriptions_of(connection: AsyncConnection, lab: str | None = None) -> tuple[Subscription, ...]:
+    """All subscriptions, or one lab's, in order of (lab, name)."""
+    query = select(_subscriptions.c.lab, _subscriptions.c.name, _subscriptions.c.terms).order_by(
+        _subscriptions.c.lab, _subscriptions.c.name
+    )
+    rows = await connection.execute(query if lab is None else query.where(_subscriptions.c.lab == lab))
+    return tuple(_subscription(lab_id, name, terms) for lab_id, name, terms in rows)
+
+
+async def assessments_of(connection: AsyncConnection, vendors: Iterable[str]) -> dict[str, Assessment]:
+    """Last assessments by vendor; unknown vendors are left out."""
+    rows = await connection.execute(select(_vendors.c.assessment).where(_vendors.c.vendor.in_(list(vendors))))
+    return {found.vendor: found for found in map(_assessment, rows.scalars())}
+
+
+async def references_of(connection: AsyncConnection, vendors: Iterable[str]) -> dict[tuple[str, str, str], float]:
+    """Reference scores by (lab, subscription, vendor)."""
+    rows = await connection.execute(select(_references).where(_references.c.vendor.in_(list(vendors))))
+    return {(lab, name, vendor): score for lab, name, vendor, score in rows}
+
+
+async def keep(
+    connection: AsyncConnection,
+    *,
+    assessments: Mapping[str, Assessment],
+    references: Mapping[tuple[str, str, str], float],
+    alerts: Sequence[Alert],
+    offsets: Mapping[TopicPartition, int],
+) -> None:
+    """Write what a batch led to; an alert whose id is known is not written again."""
+    for found in assessments.values():
+        values = {"vendor": found.vendor, "version": found.version, "assessment": assessment_to_bytes(found)}
+        await connection.execute(_put(_vendors, values, ("vendor",)))
+    for (lab, name, vendor), score in references.items():
+        await connection.execute(
+            _put(_references, {"lab": lab, "name": name, "vendor": vendor, "score": score}, ("lab", "name", "vendor"))
+        )
+    if alerts:
+        rows = [{"id": a.id, "lab": a.lab, "vendor": a.vendor, "document": orjson.dumps(a), "delivered": False} for a in alerts]
+        await connection.execute(upsert(_alerts).on_conflict_do_nothing(index_elements=["id"]), rows)
+    for (topic, partition), offset in offsets.items():
+        await connection.execute(
+            _put(_offsets, {"topic": topic, "partition": partition, "next_offset": offset}, ("topic", "partition"))
+        )
+
+
+def _put(table: Table, values: Mapping[str, Any], key: Sequence[str]) -> Any:
+    rest = {name: value for name, value in values.items() if name not in key}
+    return upsert(table).values(**values).on_conflict_do_update(index_elements=list(key), set_=rest)
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_LIMIT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _subscription(lab: str, name: str, terms: bytes) -> Subscription:
+    wanted = SubscriptionTerms.model_validate_json(terms)
+    return Subscription(lab=lab, name=name, vendors=wanted.vendors, rules=wanted.rules, drop_points=wanted.drop_points)
+
+
+def _assessment(document: bytes) -> Assessment:
+    found = parse_assessment(document)
+    if isinstance(found, InvalidAssessment):
+        raise SchemaMismatch(f"a stored assessment cannot be read: {found.detail}")
+    return found
+
+
+def _stored(rows: Iterable[Any]) -> tuple[StoredAlert, ...]:
+    return tuple(StoredAlert(position, parse_alert(document)) for position, document in rows)

@@ -1,0 +1,271 @@
+"""HTTP: a lab's subscriptions, its alerts and their stream, and what is known of vendors.
+
+The stream reads the database from a position on, and sleeps until a commit wakes it: so a slow client costs no memory, and nothing is missed
+between what is stored and what comes in.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import FastAPI, Header, Path, Query, Request, Response
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from neutrality.events.assessment import Assessment, Score, attribute
+from neutrality.events.vocabulary import EntityId
+from neutrality.http import (
+    Fault,
+    HttpProblem,
+    add_docs,
+    add_health,
+    add_metrics,
+    add_problem_handlers,
+    json_pointer,
+    problem_responses,
+)
+from services.alerts.database import Database
+from services.alerts.domain.subscription import Subscription, SubscriptionName, SubscriptionTerms
+from services.alerts.metrics import AlertsMetrics
+from services.alerts.settings import AlertsSettings
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+LabId = Annotated[EntityId, Path(description="The lab's entity id.")]
+VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
+Name = Annotated[SubscriptionName, Path()]
+
+_PAGE: Final = 500
+_MAX_BODY_BYTES: Final = 1024 * 1024
+_TERMS_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": SubscriptionTerms.model_json_schema()}}}
+}
+_REFUSED: Final = problem_responses({422: "Something in the request is wrong; `errors` says what."})
+_UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "Something in the request is wrong."})
+
+
+class Commits:
+    """Wakes open streams after a commit, and ends them at the stop."""
+
+    def __init__(self) -> None:
+        """Nothing was committed yet."""
+        self._waiting: asyncio.Event = asyncio.Event()
+        self.closed = False
+
+    def notify(self) -> None:
+        """Something was committed."""
+        waiting, self._waiting = self._waiting, asyncio.Event()
+        waiting.set()
+
+    def close(self) -> None:
+        """The service stops: streams end."""
+        self.closed = True
+        self.notify()
+
+    def next(self) -> asyncio.Event:
+        """Set by the next commit. Take it before looking into the database, so that nothing comes between."""
+        return self._waiting
+
+
+def build_app(
+    settings: AlertsSettings,
+    database: Callable[[], Database],
+    commits: Commits,
+    metrics: AlertsMetrics,
+    registry: CollectorRegistry,
+    *,
+    is_ready: Callable[[], Any],
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The HTTP application. `database` is asked for when it is needed, since it is opened when the application starts."""
+    app = FastAPI(
+        title="Neutrality Watch: alerts",
+        version="1",
+        summary="Tells labs when a vendor's neutrality changes.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_problem_handlers(app)
+    _add_subscriptions(app, database)
+    _add_alerts(app, settings, database, commits, metrics)
+    _add_vendors(app, database)
+    add_health(app, is_ready)
+    add_metrics(app, registry)
+    add_docs(app)
+    return app
+
+
+def _add_subscriptions(app: FastAPI, database: Callable[[], Database]) -> None:
+    path = "/labs/{lab}/subscriptions"
+
+    @app.put(
+        path + "/{name}",
+        tags=["subscriptions"],
+        summary="Make a subscription, or give it new terms",
+        response_class=Response,
+        openapi_extra=_TERMS_BODY,
+        responses={201: {"description": "It is new."}, 200: {"description": "It was there."}, **_REFUSED},
+    )
+    async def put_subscription(lab: LabId, name: Name, request: Request) -> Response:
+        """The same request twice changes nothing. Only changes after it raise alerts."""
+        terms = await _terms(request)
+        wanted = Subscription(lab=lab, name=name, vendors=terms.vendors, rules=terms.rules, drop_points=terms.drop_points)
+        created = await database().put_subscription(wanted)
+        return _json(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+    @app.get(path, tags=["subscriptions"], summary="A lab's subscriptions", response_class=Response)
+    async def list_subscriptions(lab: LabId) -> Response:
+        return _json({"subscriptions": [_document(found) for found in await database().subscriptions(lab)]})
+
+    @app.get(path + "/{name}", tags=["subscriptions"], summary="One subscription", response_class=Response, responses=_UNKNOWN)
+    async def get_subscription(lab: LabId, name: Name) -> Response:
+        found = next((found for found in await database().subscriptions(lab) if found.name == name), None)
+        if found is None:
+            raise _not_found(f"{lab} has no subscription {name!r}")
+        return _json(_document(found))
+
+    @app.delete(
+        path + "/{name}",
+        tags=["subscriptions"],
+        summary="End a subscription",
+        status_code=HTTPStatus.NO_CONTENT,
+        response_class=Response,
+        responses=_UNKNOWN,
+    )
+    async def delete_subscription(lab: LabId, name: Name) -> Response:
+        """Its alerts stay."""
+        if not await database().delete_subscription(lab, name):
+            raise _not_found(f"{lab} has no subscription {name!r}")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _add_alerts(
+    app: FastAPI, settings: AlertsSettings, database: Callable[[], Database], commits: Commits, metrics: AlertsMetrics
+) -> None:
+    @app.get(
+        "/labs/{lab}/alerts", tags=["alerts"], summary="A lab's alerts, in order", response_class=Response, responses=_UNKNOWN
+    )
+    async def list_alerts(
+        lab: LabId,
+        after: Annotated[str | None, Query(description="Id of the last alert seen.")] = None,
+        limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
+    ) -> Response:
+        found = await database().alerts(lab, await _position(database(), lab, after) if after is not None else 0, limit)
+        return _json({"alerts": [stored.alert for stored in found]})
+
+    @app.get(
+        "/labs/{lab}/alerts/stream",
+        tags=["alerts"],
+        summary="A lab's alerts as server-sent events",
+        response_class=EventSourceResponse,
+        responses=_UNKNOWN,
+    )
+    async def stream_alerts(
+        lab: LabId,
+        start: Annotated[
+            Literal["now", "beginning"], Query(alias="from", description="Where to begin without Last-Event-ID.")
+        ] = "now",
+        last_event_id: Annotated[
+            str | None, Header(description="Id of the last alert seen; the stream goes on behind it.")
+        ] = None,
+    ) -> EventSourceResponse:
+        """Event `alert`; its id is the alert's id. Delivery is at least once: take each id once."""
+        if last_event_id:
+            position = await _position(database(), lab, last_event_id)
+        else:
+            position = 0 if start == "beginning" else await database().last_position()
+        return EventSourceResponse(
+            _events(lab, position, database(), commits, metrics), ping=settings.heartbeat_s, send_timeout=30.0
+        )
+
+
+async def _events(
+    lab: str, position: int, database: Database, commits: Commits, metrics: AlertsMetrics
+) -> AsyncIterator[ServerSentEvent]:
+    metrics.subscribers.inc()
+    try:
+        while not commits.closed:
+            committed = commits.next()
+            found = await database.alerts(lab, position, _PAGE)
+            for stored in found:
+                position = stored.position
+                metrics.delivered.labels("sse").inc()
+                yield ServerSentEvent(orjson.dumps(stored.alert).decode(), event="alert", id=stored.alert.id)
+            if not found:
+                await committed.wait()
+    finally:
+        metrics.subscribers.dec()
+
+
+def _add_vendors(app: FastAPI, database: Callable[[], Database]) -> None:
+    towards = Annotated[EntityId | None, Query(alias="for", description="The lab; left out: a lab without ties.")]
+
+    @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
+    async def list_vendors(lab: towards = None) -> Response:
+        return _json({"vendors": [_vendor(found, lab) for found in await database().vendors()]})
+
+    @app.get(
+        "/vendors/{vendor}",
+        tags=["vendors"],
+        summary="A vendor's score and who took the points",
+        response_class=Response,
+        responses=_UNKNOWN,
+    )
+    async def get_vendor(vendor: VendorId, lab: towards = None) -> Response:
+        found = await database().vendor(vendor)
+        if found is None:
+            raise _not_found(f"nothing is known of a vendor {vendor!r}")
+        return _json({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
+
+
+def _vendor(found: Assessment, lab: str | None) -> dict[str, Any]:
+    score: Score = found.score_for(lab)
+    return {
+        "vendor": found.vendor,
+        "name": found.name,
+        "for": lab,
+        "score": score,
+        "coverage": found.coverage,
+        "categories": found.categories,
+        "flags": found.flags,
+        "version": found.version,
+        "methodology": found.methodology,
+    }
+
+
+async def _terms(request: Request) -> SubscriptionTerms:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"At most {_MAX_BODY_BYTES} bytes.")
+    try:
+        return SubscriptionTerms.model_validate_json(bytes(body))
+    except ValidationError as error:
+        faults = [Fault(json_pointer(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+        raise HttpProblem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-subscription", "Nothing was changed; see `errors`.", errors=faults
+        ) from error
+
+
+async def _position(database: Database, lab: str, alert_id: str) -> int:
+    position = await database.position_of(lab, alert_id)
+    if position is None:
+        raise _not_found(f"{lab} has no alert {alert_id[:80]!r}; leave it out to begin anew")
+    return position
+
+
+def _document(found: Subscription) -> dict[str, Any]:
+    return found.model_dump(mode="json")
+
+
+def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")
+
+
+def _not_found(detail: str) -> HttpProblem:
+    return HttpProblem(HTTPStatus.NOT_FOUND, "not-found", detail)

@@ -1,0 +1,120 @@
+"""The process: settings, database, feed, delivery, HTTP, signals.
+
+Exit codes: 0 after SIGTERM or SIGINT; 1 after an error beyond repair (a supervisor starts it anew, and it goes on from the database); 2 if the
+settings, the address or the database cannot be used. Kafka away is waited for.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
+from neutrality.broker.port import RecordReader, TopicPartition
+from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
+from neutrality.telemetry.logs import configure_logs
+from neutrality.topics import SCORES, Topic
+from services.alerts.database import Database, DatabaseInUse, SchemaMismatch
+from services.alerts.delivery import Delivery
+from services.alerts.http import Commits, build_app
+from services.alerts.intake import Intake
+from services.alerts.metrics import AlertsMetrics
+from services.alerts.scores import ScoreFeed
+from services.alerts.settings import AlertsSettings
+from services.alerts.topics import EnsuredTopics
+
+EXIT_FAILED: Final = 1
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit code."""
+    configure_logs()
+    try:
+        settings = AlertsSettings()
+    except (ValidationError, ValueError) as error:
+        sys.stderr.write(f"alerts: wrong settings: {error}\n")
+        return EXIT_MISUSE
+    return asyncio.run(run(settings))
+
+
+async def run(settings: AlertsSettings) -> int:
+    """One instance's life; returns the exit code."""
+    try:
+        database = await Database.open(settings.database_url)
+    except (DatabaseInUse, SchemaMismatch) as error:
+        log.error("database_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
+        return EXIT_MISUSE
+    try:
+        return await _serve(settings, database)
+    finally:
+        await database.close()
+
+
+async def _serve(settings: AlertsSettings, database: Database) -> int:
+    registry = CollectorRegistry()
+    metrics = AlertsMetrics(registry)
+    commits = Commits()
+    publisher = KafkaPublisher(settings.bootstrap_servers, client_id="neutrality-alerts", deadline=settings.deadline)
+    topics = EnsuredTopics(partial(_ensure, settings))
+    delivery = Delivery(database, publisher, topics, metrics, now_ms=lambda: time.time() * 1000)  # noqa: TID251 - the shell's clock
+
+    def committed() -> None:
+        commits.notify()
+        delivery.wake()
+
+    intake = Intake(database, metrics, clock=lambda: datetime.now(UTC), committed=committed)  # noqa: TID251 - the shell's clock
+    feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
+    failures: list[str] = []
+
+    def fail(what: str, ended: "asyncio.Future[Any]") -> None:
+        """A part that must run has ended: stop in order, and exit with 1."""
+        if ended.cancelled():
+            return
+        failures.append(f"{what}: {ended.exception() or ended.result()!r}")
+        log.error("alerts_stops", reason=failures[-1])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        delivering = asyncio.create_task(delivery.run())
+        delivering.add_done_callback(partial(fail, "delivery"))
+        feed.failed.add_done_callback(partial(fail, "feed"))
+        feed.start()
+        try:
+            yield
+        finally:
+            await feed.stop()
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+            await publisher.close()
+
+    async def is_ready() -> bool:
+        return feed.is_reading and await publisher.is_reachable()
+
+    app = build_app(settings, lambda: database, commits, metrics, registry, is_ready=is_ready, lifespan=lifespan)
+    loop = asyncio.get_running_loop()
+    code = await serve(app, settings.host, settings.port, on_stop=lambda: loop.call_soon_threadsafe(commits.close))
+    return EXIT_FAILED if failures and code == EXIT_OK else code
+
+
+def _ensure(settings: AlertsSettings, topic: Topic) -> None:
+    ensure_topics(
+        settings.bootstrap_servers, [topic], partitions=settings.partitions, replication_factor=settings.replication_factor
+    )
+
+
+def _open_reader(settings: AlertsSettings, offsets: Mapping[TopicPartition, int]) -> RecordReader:
+    _ensure(settings, SCORES)
+    return KafkaReader(settings.bootstrap_servers, [SCORES.name], client_id="neutrality-alerts", start=offsets)

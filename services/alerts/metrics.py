@@ -1,0 +1,34 @@
+"""Metrics of alerts. Every series is there from the start; no label names a lab, whose subscriptions are its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from neutrality.events.alert import RULES
+from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
+
+CHANNELS = ("kafka", "sse")
+
+
+class AlertsMetrics:
+    """The series, in the registry handed in."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Make every series."""
+        self.read = Counter("alerts_assessments_read_total", "Assessments taken in.", registry=registry)
+        self.unreadable = Counter(
+            "alerts_unreadable_records_total", "Records of neutrality.scores that are no assessment.", registry=registry
+        )
+        self.raised = Counter("alerts_raised_total", "Alerts decided on.", ["rule"], registry=registry)
+        self.delivered = Counter("alerts_delivered_total", "Alerts handed over.", ["channel"], registry=registry)
+        self.outbox_depth = Gauge("alerts_outbox_depth", "Alerts that Kafka does not have yet.", registry=registry)
+        self.event_to_alert = Histogram(
+            "alerts_event_to_alert_seconds",
+            "From Kafka's taking of the input event to its acknowledgement of the alert.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.subscribers = Gauge("alerts_stream_subscribers", "Open streams.", registry=registry)
+        self.broker_errors = Counter("alerts_broker_errors_total", "Attempts that Kafka did not answer.", registry=registry)
+        for rule in RULES:
+            self.raised.labels(rule)
+        for channel in CHANNELS:
+            self.delivered.labels(channel)
