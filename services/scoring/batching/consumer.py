@@ -1,0 +1,157 @@
+"""Faust's aiokafka consumer with its offset tracking replaced by the ledger.
+
+What Faust 0.15 does there that loses events, and what is done instead:
+
+- `Consumer._add_gap` and `_new_offset` treat the offsets between two messages as acknowledged: with batches they are not. Here
+  only the ledger says what may be committed, and only `BatchConsumer.applied` advances it, after Kafka has all writes. What Faust
+  acknowledges (it also does so when an agent fails) counts for nothing.
+- `AIOKafkaConsumer.seek_to_committed` does not seek where the committed offset is 0, so what was fetched and dropped before
+  the first commit stays lost. Here every partition is sought, also to 0.
+- `_drain_messages` drops what lies before a remembered read offset, which it may set after a seek back. Here it remembers none.
+- `on_buffer_full` takes partitions out of the fetch and, with all of them out, sleeps a second. Here the bounded queue alone holds back.
+- A consumer that reads uncommitted data also reads what a transactional producer has taken back. Here it reads committed data.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import aiokafka
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP, ConsumerMessage
+from faust.types.transports import TPorTopicSet
+
+from services.scoring.batching.ledger import Admission, OffsetLedger
+from services.scoring.batching.records import FetchedRecords, RecordBatch
+
+
+class _Forgetful(dict[TP, int | None]):
+    """Faust's read offsets, never remembered (see the module)."""
+
+    def __getitem__(self, _tp: TP) -> None:
+        return None
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """The thread that talks to Kafka. Notes for each fetch the range of offsets it covers; `_starts` is used in this thread only."""
+
+    def __post_init__(self) -> None:
+        """Begin without known positions."""
+        super().__post_init__()
+        self._starts: dict[Any, int] = {}
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  Faust ties it to its transactions
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109  Faust's signature
+        max_records: int | None = None,
+    ) -> Any:
+        fetched = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        ranged = {}
+        assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
+        for tp, records in fetched.items():
+            # no await since the fetcher moved the position, so it is the end of just these records
+            end = max(assignment.state_value(tp).position, records[-1].offset + 1)
+            start = min(self._starts.get(tp, records[0].offset), records[0].offset)
+            self._starts[tp] = end
+            ranged[TP(tp.topic, tp.partition)] = FetchedRecords(records, start, end)
+        return ranged
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Positions of the next assignment are not known until they are sought."""
+        await super().on_partitions_revoked(revoked)
+        self._starts.clear()
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every source partition to its committed offset; to its log's start if there is none. Returns where to."""
+        positions: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return positions
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        kafka: Any = self._ensure_consumer()
+        changelogs = self.app.tables.changelog_topics
+        tps = [tp for tp in kafka.assignment() if tp.topic not in changelogs]
+        if not tps:
+            return {}
+        first, last = await kafka.beginning_offsets(tps), await kafka.end_offsets(tps)
+        positions = {}
+        for tp in tps:
+            committed = await kafka.committed(tp)
+            # beyond the log: the topic was created anew under an old group
+            position = first[tp] if committed is None or committed > last[tp] else committed
+            kafka.seek(tp, position)
+            self._starts[tp] = position
+            positions[TP(tp.topic, tp.partition)] = position
+        return positions
+
+
+class BatchConsumer(FaustConsumer):
+    """Consumer whose messages are `RecordBatch`es and whose offsets are the ledger's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Replace Faust's tracking of offsets."""
+        self.ledger = OffsetLedger()
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Forgetful()
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: RecordBatch) -> ConsumerMessage:
+        newest = record.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            record.end - 1,  # the last offset: recovery compares it with the log's end
+            newest.timestamp / 1000.0,
+            0,
+            None,
+            None,
+            record,  # type: ignore[arg-type]  # the raw codec passes it on as it is
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def admit(self, batch: RecordBatch) -> Admission:
+        """Whether a batch may be applied."""
+        return self.ledger.admit(batch.tp, batch.start)
+
+    def applied(self, batch: RecordBatch) -> None:
+        """Acknowledge a batch's whole range: all it led to is in Kafka."""
+        self.ledger.applied(batch.tp, batch.start, batch.end)
+
+    def lag_records(self) -> int:
+        """Records written but not yet applied, as far as the last fetches tell."""
+        return sum(
+            max(0, (self.highwater(tp) or 0) - position)
+            for tp, position in self.ledger.positions().items()
+            if tp in self.assignment()
+        )
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets and admit batches from there."""
+        positions = await self._thread.seek_to_committed()
+        self.ledger.restart(positions)
+        self._committed_offset.update(positions)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Do nothing (see the module)."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Do nothing (see the module)."""
+
+    def _filter_tps_with_pending_acks(self, topics: TPorTopicSet | None = None) -> Iterator[TP]:
+        return (tp for tp in self.ledger.positions() if topics is None or tp in topics or tp.topic in topics)
+
+    def _filter_committable_offsets(self, tps: Any) -> dict[TP, int]:
+        positions = self.ledger.positions()
+        return {tp: positions[tp] for tp in tps if tp in positions and positions[tp] != self._committed_offset[tp]}

@@ -1,0 +1,65 @@
+"""Writes whole record batches, idempotently, and returns when all in-sync replicas have them.
+
+The one place that decides how records reach Kafka. Faust's own producer is not idempotent and sends record by record; here records are
+packed into batches with aiokafka's `create_batch`, and each partition's batches are sent one after another, so that order per key holds.
+aiokafka gives the batches their sequence numbers as it drains them, so idempotence holds for them as for single sends.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from faust.transport.drivers.aiokafka import Producer as FaustProducer
+from faust.types import TP
+
+from services.scoring.records import OutgoingRecord
+
+MAX_BATCH_BYTES: Final = 512 * 1024  # half of the broker's default limit of 1 MiB a batch; a single larger record goes alone
+
+
+class BatchProducer(FaustProducer):
+    """Faust's producer with idempotence and whole batches."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    async def write(self, records: Sequence[OutgoingRecord]) -> dict[TP, tuple[int, int]]:
+        """Write all records and wait until Kafka has them; in the order given within a partition.
+
+        Returns:
+            For each partition the offset of its first and of its last record; absent if Kafka did not tell (a retry that it had already taken).
+
+        Raises:
+            KafkaError: some were not taken; which is not known.
+        """
+        by_partition: dict[TP, list[OutgoingRecord]] = {}
+        for record in records:
+            by_partition.setdefault(TP(record.topic, record.partition), []).append(record)
+        written = await asyncio.gather(*(self._write_partition(tp, rows) for tp, rows in by_partition.items()))
+        return {tp: offsets for tp, offsets in zip(by_partition, written, strict=True) if offsets is not None}
+
+    async def _write_partition(self, tp: TP, records: Sequence[OutgoingRecord]) -> tuple[int, int] | None:
+        producer: Any = self._ensure_producer()
+        batch = producer.create_batch()
+        sent = []
+        for record in records:
+            if not _append(batch, record):
+                sent.append((batch.record_count(), await producer.send_batch(batch, tp.topic, partition=tp.partition)))
+                batch = producer.create_batch()
+                if not _append(batch, record):
+                    raise ValueError(f"a record of {len(record.value or b'')} bytes fits no batch of {tp}")
+        sent.append((batch.record_count(), await producer.send_batch(batch, tp.topic, partition=tp.partition)))
+        # all futures are awaited even if one fails, or asyncio warns of an exception nobody took
+        outcomes: list[Any] = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        first, last = outcomes[0].offset, outcomes[-1].offset
+        return None if first < 0 or last < 0 else (first, last + sent[-1][0] - 1)
+
+
+def _append(batch: Any, record: OutgoingRecord) -> bool:
+    """Whether the record still found room."""
+    return (
+        batch.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers)) is not None
+    )

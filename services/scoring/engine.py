@@ -1,0 +1,266 @@
+"""The engine: applies one batch at a time, in an order that survives a crash at every point.
+
+    read -> react -> (1) states to the changelog, acknowledged -> memory
+                  -> (2) messages, scores, forwarded and rejected records, acknowledged -> (3) the batch's offsets may be committed
+
+A crash before (1) leaves nothing. After (1), the records are read again, `react` finds them applied and says again what stands, under the
+same versions. After (2), the same, and the receivers know it already. So nothing is lost and nothing counts twice.
+
+Batches, ticks and the giving up of partitions exclude one another (`_gate`): a rebalance waits for the batch in hand, and nothing of the old
+assignment is written after it. Any error leaves the batch unacknowledged and closes the engine; the worker then stops with exit code 1,
+and its supervisor starts it anew from the changelog. (Faust alone would log the error, skip the message and commit it.)
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+from faust.types import TP
+
+from neutrality.events.assessment import Assessment
+from neutrality.model.methodology import Methodology
+from neutrality.model.vertex import Vertex
+from services.scoring.batching.ledger import Admission
+from services.scoring.batching.records import RecordBatch
+from services.scoring.handlers.intake import Intake, read_batch
+from services.scoring.handlers.outcome import (
+    Outcome,
+    forwarded_records,
+    react_all,
+    rejected_records,
+    result_records,
+    state_records,
+)
+from services.scoring.metrics import ScoringMetrics
+from services.scoring.records import OutgoingRecord
+from services.scoring.ticks import TickSchedule
+
+MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
+
+log = structlog.get_logger(__name__)
+
+
+class EngineStopped(RuntimeError):  # noqa: N818 - a state, not a fault of the caller
+    """The engine has failed or was closed; nothing is applied any more. Fate: stop."""
+
+
+class ForeignWrite(RuntimeError):  # noqa: N818 - named for what it is
+    """Somebody else wrote to a partition of the changelog that this worker held: two owners at once. Fate: stop and recover."""
+
+
+class Reader(Protocol):
+    """Where batches come from."""
+
+    def admit(self, batch: RecordBatch) -> Admission:
+        """Whether a batch may be applied."""
+
+    def applied(self, batch: RecordBatch) -> None:
+        """Acknowledge a batch's whole range."""
+
+    async def perform_seek(self) -> None:
+        """Read again from the committed offsets."""
+
+
+class Writer(Protocol):
+    """Where records go."""
+
+    async def write(self, records: Sequence[OutgoingRecord]) -> Mapping[TP, tuple[int, int]]:
+        """Write all and wait until Kafka has them."""
+
+
+class Store(Protocol):
+    """Vertices by partition and key."""
+
+    def get(self, partition: int, key: bytes) -> Vertex | None:
+        """The vertex of an entity; None if it is new."""
+
+    def put(self, partition: int, states: Mapping[bytes, Vertex]) -> None:
+        """Keep states that the changelog has."""
+
+    def wrote(self, partition: int, offsets: tuple[int, int] | None) -> bool:
+        """Note where own writes went; False if somebody else has written there."""
+
+    def items(self) -> Iterator[tuple[int, bytes, Vertex]]:
+        """All vertices held."""
+
+    def count(self) -> int:
+        """Number of vertices held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What does not change while a worker runs."""
+
+    methodology: Methodology
+    changelog: str
+    partitions: int
+    home: Callable[[bytes], int]
+    clock: Callable[[], datetime]
+    wall_clock_s: Callable[[], float]
+    stopwatch_s: Callable[[], float]
+
+
+class Engine:
+    """Applies batches and ticks. Made with the app; `reader`, `writer` and `store` are looked up when used, since Faust makes them late."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        metrics: ScoringMetrics,
+        *,
+        reader: Callable[[], Reader],
+        writer: Callable[[], Writer],
+        store: Callable[[], Store],
+    ) -> None:
+        """Wait for the first assignment."""
+        self._plan, self._metrics = plan, metrics
+        self._reader, self._writer, self._store = reader, writer, store
+        self._gate = asyncio.Lock()
+        self._ticks = TickSchedule()
+        self._ready = False
+        self._closed = False
+        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are held and their state is recovered."""
+        return self._ready
+
+    async def apply(self, batch: RecordBatch) -> None:
+        """Apply one batch, acknowledge it when all it led to is in Kafka.
+
+        Raises:
+            EngineStopped: something failed, now or before; the batch is not acknowledged.
+        """
+        async with self._gate:
+            await self._guarded(self._apply(batch))
+
+    async def tick(self) -> None:
+        """Look at the vertices whose time has come."""
+        async with self._gate:
+            if self._ready:
+                await self._guarded(self._tick())
+
+    def recovered(self) -> None:
+        """The state of all partitions held is complete: begin."""
+        store = self._store()
+        try:
+            self._ticks.rebuild((partition, key, vertex.next_change) for partition, key, vertex in store.items())
+        except ValueError as error:
+            # told here, since Faust drops what a recovery callback raises
+            log.error("state_unreadable", error=str(error))  # noqa: TRY400  the state is named, a trace would not help
+            self.fail(error)
+            return
+        self._metrics.vertices.set(store.count())
+        self._metrics.ready.set(1)
+        self._ready = True
+
+    async def give_up(self, settle: Callable[[], Awaitable[object]]) -> None:
+        """Partitions go: wait for the batch in hand, then let `settle` commit what was applied. Nothing is written until `recovered`."""
+        async with self._gate:
+            self._ready = False
+            self._metrics.ready.set(0)
+            self._ticks.rebuild(())
+            await settle()
+
+    async def close(self) -> None:
+        """Wait for the batch in hand and take no more."""
+        async with self._gate:
+            self._closed = True
+            self._ready = False
+            self._metrics.ready.set(0)
+
+    def fail(self, error: BaseException) -> None:
+        """Something beyond repair happened: take nothing more, and let the worker know."""
+        self._closed = True
+        self._metrics.ready.set(0)
+        if not self.failure.done():
+            self.failure.set_result(error)
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        if self._closed:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise EngineStopped("the engine is closed")
+        try:
+            await work
+        except asyncio.CancelledError as error:
+            # in the middle of writing: what was written is known after recovery only
+            self.fail(error)
+            raise
+        except Exception as error:
+            log.exception("scoring_failed")
+            self.fail(error)
+            raise EngineStopped("the engine has failed") from error
+
+    async def _apply(self, batch: RecordBatch) -> None:
+        reader = self._reader()
+        admission = reader.admit(batch)
+        if admission is Admission.UNKNOWN:
+            return
+        if admission is Admission.HOLE:
+            self._metrics.rereads.inc()
+            log.info("log_read_again", topic=batch.tp.topic, partition=batch.tp.partition, offset=batch.start)
+            await reader.perform_seek()
+            return
+        plan = self._plan
+        began = plan.stopwatch_s()
+        at = plan.clock()
+        intake = read_batch(batch.records, plan.home)
+        outcome = react_all(self._store(), batch.tp.partition, intake.inputs, at=at, methodology=plan.methodology)
+        self._metrics.react.observe(plan.stopwatch_s() - began)
+        await self._write(batch.tp.partition, outcome, intake, at)
+        reader.applied(batch)
+        self._count(batch, intake)
+
+    async def _tick(self) -> None:
+        at = self._plan.clock()
+        for partition, keys in self._ticks.due(at, MAX_TICKS).items():
+            nothing = dict.fromkeys(keys, ())
+            outcome = react_all(self._store(), partition, nothing, at=at, methodology=self._plan.methodology)
+            await self._write(partition, outcome, None, at)
+            self._metrics.ticks.inc(len(keys))
+
+    async def _write(self, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
+        plan, writer, store = self._plan, self._writer(), self._store()
+        began = plan.stopwatch_s()
+        if outcome.states:
+            written = await writer.write(state_records(outcome, plan.changelog, partition))
+            offsets = written.get(TP(plan.changelog, partition))
+            if not store.wrote(partition, offsets):
+                raise ForeignWrite(f"{plan.changelog}, partition {partition}: somebody else wrote before {offsets}")
+            store.put(partition, outcome.states)
+            for key, vertex in outcome.states.items():
+                self._ticks.set(partition, key, vertex.next_change)
+            self._metrics.vertices.set(store.count())
+        records = result_records(outcome, plan.home, at=at)
+        if intake is not None:
+            records += forwarded_records(intake.forwarded)
+            records += rejected_records(intake.rejected, plan.partitions)
+        if records:
+            await writer.write(records)
+        self._metrics.write.observe(plan.stopwatch_s() - began)
+        self._metrics.messages_sent.inc(len(outcome.messages))
+        self._metrics.assessments_published.inc(len(outcome.assessments))
+        self._observe_latency(outcome.assessments)
+
+    def _observe_latency(self, assessments: Sequence[Assessment]) -> None:
+        now_s = self._plan.wall_clock_s()
+        for assessment in assessments:
+            if assessment.cause is not None:
+                self._metrics.event_to_score.observe(max(0.0, now_s - assessment.cause.accepted_ms / 1000))
+
+    def _count(self, batch: RecordBatch, intake: Intake) -> None:
+        self._metrics.batch.observe(len(batch.records))
+        for label, count in intake.labels.items():
+            self._metrics.events_applied.labels(label).inc(count)
+        for rejected in intake.rejected:
+            self._metrics.records_rejected.labels(rejected.reason).inc()
+            record = rejected.record
+            log.warning(
+                "record_rejected", reason=rejected.reason, topic=record.topic, partition=record.partition, offset=record.offset
+            )
+        self._metrics.records_forwarded.inc(len(intake.forwarded))

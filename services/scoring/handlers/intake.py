@@ -1,0 +1,113 @@
+"""From raw records to inputs. Whatever cannot be used is rejected with its reason; nothing raises. Pure.
+
+An event may come by a producer with another partitioner than ours (librdkafka's default is CRC32, ours and Java's is murmur2): its
+entity's state and messages are in another partition. It is forwarded there through `neutrality.messages`, as it came, under a header
+that names where it lies.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from neutrality.events.cloudevent import InvalidEvent, Problem, event_from_kafka, short_type
+from neutrality.model.vertex import Input, Origin, message_from_bytes
+from neutrality.topics import MESSAGES
+from services.scoring.records import SourceRecord
+
+FORWARDED_HEADER: Final = "neutrality-forwarded-from"
+MESSAGE_LABEL: Final = "message"
+
+Reason = Literal["invalid_event", "invalid_message", "wrong_key"]
+REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An input for the entity of this key; `label` is the metric's."""
+
+    key: bytes
+    item: Input
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that cannot be used, and why."""
+
+    record: SourceRecord
+    reason: Reason
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """An event that lies in another partition than its entity; `partition` is the entity's."""
+
+    record: SourceRecord
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A batch, read: inputs per key in offset order, and the rest."""
+
+    inputs: dict[bytes, list[Input]]
+    labels: dict[str, int]
+    rejected: tuple[Rejected, ...]
+    forwarded: tuple[Forwarded, ...]
+
+
+def read_batch(records: Iterable[SourceRecord], home: Callable[[bytes], int]) -> Intake:
+    """Sort a batch of one partition by entity; `home` tells an entity's partition by its key."""
+    inputs: dict[bytes, list[Input]] = {}
+    labels: dict[str, int] = {}
+    rejected: list[Rejected] = []
+    forwarded: list[Forwarded] = []
+    for record in records:
+        outcome = read_record(record, home)
+        if isinstance(outcome, Accepted):
+            inputs.setdefault(outcome.key, []).append(outcome.item)
+            labels[outcome.label] = labels.get(outcome.label, 0) + 1
+        elif isinstance(outcome, Rejected):
+            rejected.append(outcome)
+        else:
+            forwarded.append(outcome)
+    return Intake(inputs, labels, tuple(rejected), tuple(forwarded))
+
+
+def read_record(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
+    """One record of an input topic or of `neutrality.messages`."""
+    forwarded = any(name == FORWARDED_HEADER for name, _ in record.headers)
+    if record.topic == MESSAGES.name and not forwarded:
+        return _read_message(record, home)
+    try:
+        event = event_from_kafka(record.headers, record.value)
+    except InvalidEvent as error:
+        return Rejected(record, "invalid_event", error.problems)
+    if record.key != event.key:
+        return _wrong_key(record, event.data.subject)
+    partition = home(event.key)
+    if partition != record.partition:
+        # a forwarded one that is not at home was put there by somebody else: sending it on could go round for ever
+        return _wrong_key(record, event.data.subject) if forwarded else Forwarded(record, partition)
+    return Accepted(event.key, Input(_origin(record), event), short_type(event.type))
+
+
+def _read_message(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected:
+    try:
+        message = message_from_bytes(record.value)
+    except ValueError as error:
+        return Rejected(record, "invalid_message", (Problem("", str(error)),))
+    key = message.receiver.encode()
+    if record.key != key or home(key) != record.partition:
+        return _wrong_key(record, message.receiver)
+    return Accepted(key, Input(_origin(record), message), MESSAGE_LABEL)
+
+
+def _origin(record: SourceRecord) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _wrong_key(record: SourceRecord, entity: str) -> Rejected:
+    detail = f"the record's key must be the raw bytes of the entity id {entity!r}"
+    return Rejected(record, "wrong_key", (Problem("/data/subject", detail),))

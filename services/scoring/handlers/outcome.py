@@ -1,0 +1,129 @@
+"""From reactions to the records that carry them. Pure.
+
+Three kinds leave a batch, in this order: states (to the changelog), then what follows from them (messages, scores, rejected and
+forwarded records). `Outcome` keeps them apart, because the second must not be written before Kafka has the first.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+import orjson
+
+from neutrality.events.assessment import Assessment, assessment_to_kafka
+from neutrality.events.vocabulary import iso
+from neutrality.model.methodology import Methodology
+from neutrality.model.vertex import Input, Message, Vertex, message_to_bytes, react, vertex_to_bytes
+from neutrality.topics import MESSAGES, REJECTED, SCORES
+from services.scoring.handlers.intake import FORWARDED_HEADER, Forwarded, Rejected
+from services.scoring.records import OutgoingRecord
+
+MAX_REJECTED_VALUE_BYTES: Final = (
+    256 * 1024
+)  # of the value only; the whole lies where the record says, and must not tip the broker's limit
+MAX_REJECTED_KEY_BYTES: Final = 1024
+
+
+class States(Protocol):
+    """Where vertices are looked up."""
+
+    def get(self, partition: int, key: bytes) -> Vertex | None:
+        """The vertex of an entity; None if it is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a batch led to."""
+
+    states: dict[bytes, Vertex]
+    messages: tuple[Message, ...]
+    assessments: tuple[Assessment, ...]
+
+
+def react_all(
+    states: States, partition: int, inputs: Mapping[bytes, Sequence[Input]], *, at: datetime, methodology: Methodology
+) -> Outcome:
+    """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet."""
+    changed: dict[bytes, Vertex] = {}
+    messages: list[Message] = []
+    assessments: list[Assessment] = []
+    for key, items in inputs.items():
+        before = states.get(partition, key)
+        reaction = react(before, key.decode(), items, at=at, methodology=methodology)
+        if items or reaction.vertex != before:
+            changed[key] = reaction.vertex
+        messages += reaction.messages
+        if reaction.assessment is not None:
+            assessments.append(reaction.assessment)
+    return Outcome(changed, tuple(messages), tuple(assessments))
+
+
+def state_records(outcome: Outcome, changelog: str, partition: int) -> list[OutgoingRecord]:
+    """The new states, for the changelog."""
+    return [OutgoingRecord(changelog, partition, key, vertex_to_bytes(vertex)) for key, vertex in outcome.states.items()]
+
+
+def result_records(outcome: Outcome, home: Callable[[bytes], int], *, at: datetime) -> list[OutgoingRecord]:
+    """Messages and scores. Of several messages from one vertex to another under one kind, all go: receivers keep the newest."""
+    records = []
+    for message in outcome.messages:
+        key = message.receiver.encode()
+        records.append(OutgoingRecord(MESSAGES.name, home(key), key, message_to_bytes(message)))
+    time = iso(at)
+    for assessment in outcome.assessments:
+        headers, value = assessment_to_kafka(assessment, time)
+        key = assessment.vendor.encode()
+        records.append(OutgoingRecord(SCORES.name, home(key), key, value, tuple(headers)))
+    return records
+
+
+def forwarded_records(forwarded: Iterable[Forwarded]) -> list[OutgoingRecord]:
+    """Events on their way to the partition of their entity, with the time at which Kafka took them first."""
+    records = []
+    for item in forwarded:
+        record = item.record
+        place = f"{record.topic}/{record.partition}/{record.offset}".encode()
+        headers = (*record.headers, (FORWARDED_HEADER, place))
+        records.append(
+            OutgoingRecord(MESSAGES.name, item.partition, record.key, record.value, headers, timestamp_ms=record.timestamp)
+        )
+    return records
+
+
+def rejected_records(rejected: Iterable[Rejected], partitions: int) -> list[OutgoingRecord]:
+    """What could not be used: the errors, where it lies, and the (head of the) value."""
+    return [
+        OutgoingRecord(
+            REJECTED.name,
+            item.record.partition % partitions,
+            item.record.key if item.record.key is None else item.record.key[:MAX_REJECTED_KEY_BYTES],
+            rejection_document(item),
+            (("content-type", b"application/json"),),
+        )
+        for item in rejected
+    ]
+
+
+def rejection_document(item: Rejected) -> bytes:
+    """The value of a record of `neutrality.rejected`: JSON; bytes as base64, since a rejected record need not be text."""
+    record = item.record
+    value = record.value
+    return orjson.dumps(
+        {
+            "reason": item.reason,
+            "errors": [{"pointer": problem.pointer, "detail": problem.detail[:1000]} for problem in item.problems[:50]],
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp,
+            "headers": {name[:200]: _text(content)[:2000] for name, content in list(record.headers)[:50]},
+            "value_bytes": None if value is None else len(value),
+            "value_base64": None if value is None else base64.b64encode(value[:MAX_REJECTED_VALUE_BYTES]).decode(),
+        }
+    )
+
+
+def _text(content: bytes | None) -> str:
+    return "" if content is None else content.decode(errors="replace")

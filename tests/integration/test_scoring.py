@@ -1,0 +1,330 @@
+"""Scoring on a real broker: a worker is a process of its own, as it is for a user; its peers are plain Kafka clients."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.kafka import ensure_topics
+from neutrality.events.assessment import Assessment, parse_assessment
+from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
+from neutrality.model.local import LocalRunner
+from neutrality.model.methodology import load_methodology
+from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP, REJECTED, SCORES, TOPICS
+from services.scoring.metrics import ScoringMetrics
+from services.scoring.partitions import partition_of
+from services.scoring.seeding import seed_offsets
+from services.scoring.settings import ScoringSettings
+from services.scoring.topics import changelog_topic
+from services.scoring.worker import SOURCES, build_app
+from tests.support.events import lab, stake, vendor
+
+PARTITIONS = 4
+PATIENCE_S = 60.0
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A broker of our own: these tests read whole topics and compare them with what they sent."""
+    with EmbeddedKafka(data_dir=tmp_path_factory.mktemp("kafka"), port=0) as found:
+        ensure_topics(found.bootstrap_servers, TOPICS, partitions=PARTITIONS)
+        yield found
+
+
+@pytest.fixture
+def names() -> str:
+    """A prefix that keeps this test's entities and group apart."""
+    return f"t{next(_numbers)}"
+
+
+@pytest.fixture
+def start(broker: EmbeddedKafka, names: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts workers of this test's group; none outlives it. Their logs are shown if the test fails."""
+    started: list[subprocess.Popen[bytes]] = []
+    log = tmp_path / "scoring.log"
+
+    def start_worker(**variables: str) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "services.scoring"],
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith("SCORING_")},
+                    "SCORING_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+                    "SCORING_GROUP": names,
+                    "SCORING_PARTITIONS": str(PARTITIONS),
+                    "SCORING_METRICS_PORT": "0",
+                    "SCORING_SESSION_TIMEOUT_S": "6",
+                    "SCORING_DATA_DIR": str(tmp_path / "faust"),
+                    **variables,
+                },
+                stdout=output,
+                stderr=output,
+            )
+        started.append(worker)
+        return worker
+
+    yield start_worker
+    for worker in started:
+        if worker.poll() is None:
+            worker.kill()
+        worker.wait()
+    sys.stdout.write(log.read_text()[-8000:] if log.exists() else "")
+
+
+@contextmanager
+def consumer(broker: EmbeddedKafka, **settings: Any) -> Iterator[Any]:
+    found = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, enable_auto_commit=False, **settings)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def publish(broker: EmbeddedKafka, events: Iterable[Event], *, pause_s: float = 0.0, partition: int | None = None) -> None:
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
+    for event in events:
+        headers, value = event_to_kafka(event)
+        producer.send(f"neutrality.{topic_kind(event)}", key=event.key, value=value, headers=headers, partition=partition)
+        time.sleep(pause_s)
+    producer.flush()
+    producer.close()
+
+
+def read(broker: EmbeddedKafka, topic: str) -> list[Any]:
+    """All records that a topic has now."""
+    with consumer(broker) as found:
+        tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        found.assign(tps)
+        ends = found.end_offsets(tps)
+        found.seek_to_beginning(*tps)
+        records: list[Any] = []
+        while any(found.position(tp) < ends[tp] for tp in tps):
+            for polled in found.poll(timeout_ms=200).values():
+                records += polled
+        return records
+
+
+def scores(broker: EmbeddedKafka, names: str) -> dict[str, Assessment]:
+    """The newest assessment of each of this test's vendors."""
+    found: dict[str, Assessment] = {}
+    for record in read(broker, SCORES.name):
+        if record.key.decode().startswith(f"{names}-"):
+            assessment = parse_assessment(record.value)
+            assert isinstance(assessment, Assessment)
+            found[assessment.vendor] = assessment
+    return found
+
+
+def committed(broker: EmbeddedKafka, group: str) -> dict[tuple[str, int], int | None]:
+    with consumer(broker, group_id=group) as found:
+        return {
+            (topic, partition): found.committed(TopicPartition(topic, partition))
+            for topic in (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
+            for partition in range(PARTITIONS)
+        }
+
+
+def lag(broker: EmbeddedKafka, group: str) -> int:
+    with consumer(broker) as found:
+        ends = found.end_offsets([TopicPartition(topic, partition) for topic, partition in committed(broker, group)])
+    return sum(ends[TopicPartition(*tp)] - (offset or 0) for tp, offset in committed(broker, group).items())
+
+
+def wait_until(reached: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
+        time.sleep(0.3)
+
+
+def wait_for_quiet(broker: EmbeddedKafka, group: str) -> None:
+    wait_until(lambda: lag(broker, group) == 0, "all records applied and committed")
+
+
+def undisturbed(events: Iterable[Event]) -> dict[str, Assessment]:
+    runner = LocalRunner(load_methodology(), datetime.now(UTC))
+    runner.apply_together(events)
+    return runner.assessments
+
+
+def verdict(assessment: Assessment) -> tuple[object, ...]:
+    """All that does not depend on how the events were cut into batches."""
+    return assessment.headline, assessment.labs, assessment.confirmed, assessment.projected
+
+
+def a_graph(names: str, *, events: int, seed: int) -> list[Event]:
+    """Labs, vendors and holding companies, with stakes that change all the time."""
+    random = Random(seed)
+    labs = [f"{names}-lab{number}" for number in range(3)]
+    holdings = [f"{names}-h{number}" for number in range(10)]
+    vendors = [f"{names}-v{number}" for number in range(40)]
+    found = [*(lab(name) for name in labs), *(vendor(name) for name in vendors)]
+    while len(found) < events:
+        party = random.choice(labs if random.random() < 0.7 else holdings)
+        subject = random.choice(vendors if random.random() < 0.8 else holdings)
+        if party != subject:
+            share = round(random.uniform(0, 0.1), 4)
+            found.append(stake(party, subject, share, id=f"{names}-e{len(found)}", day=len(found) // 24))
+    return found
+
+
+def test_events_become_scores_and_garbage_is_rejected_without_stopping_the_stream(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+):
+    worker = start()
+    scale, meta, google = f"{names}-scale-ai", f"{names}-meta", f"{names}-google"
+    publish(broker, [lab(meta), lab(google), vendor(scale)])
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+    garbage = producer.send(OWNERSHIP.name, key=scale.encode(), value=b"\x00\xffnot an event").get(10)
+    wrong_key = stake(meta, scale, 1.0)
+    headers, value = event_to_kafka(wrong_key)
+    producer.send(OWNERSHIP.name, key=f'"{scale}"'.encode(), value=value, headers=headers).get(10)
+    producer.close()
+    publish(broker, [stake(meta, scale, 0.49)])
+    wait_for_quiet(broker, names)
+
+    found = scores(broker, names)[scale]
+    assert found.headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+    assert found.score_for(meta).confirmed == 100.0
+    assert found.cause is not None
+    assert found.cause.topic == OWNERSHIP.name
+    rejected = [orjson.loads(record.value) for record in read(broker, REJECTED.name)]
+    places = {(item["topic"], item["partition"], item["offset"]): item["reason"] for item in rejected}
+    assert places[OWNERSHIP.name, garbage.partition, garbage.offset] == "invalid_event"
+    assert "wrong_key" in places.values()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+def test_an_event_by_a_producer_with_another_partitioner_counts_all_the_same(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+):
+    scale, meta = f"{names}-scale-ai", f"{names}-meta"
+    events = [lab(meta), vendor(scale), stake(meta, scale, 0.49)]
+    away = (partition_of(PARTITIONS)(scale.encode()) + 1) % PARTITIONS
+    publish(broker, events[:2])
+    publish(broker, events[2:], partition=away)
+    start()
+    wait_until(lambda: names_score(broker, names, scale) == pytest.approx(100 * (1 - 0.8 * 0.49)), "the stake counts")
+
+
+def names_score(broker: EmbeddedKafka, names: str, entity: str) -> float | None:
+    found = scores(broker, names).get(entity)
+    return None if found is None else found.headline.confirmed
+
+
+def test_a_worker_killed_again_and_again_while_events_flow_ends_in_the_undisturbed_scores(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+):
+    events = a_graph(names, events=2_000, seed=7)
+    random = Random(7)
+    worker = start()
+    for first in range(0, len(events), 500):
+        publish(broker, events[first : first + 500], pause_s=0.002)
+        time.sleep(random.uniform(0, 1))
+        worker.kill()
+        assert worker.wait() == -signal.SIGKILL
+        worker = start()
+    wait_for_quiet(broker, names)
+    found, expected = scores(broker, names), undisturbed(events)
+    assert found.keys() == expected.keys()
+    assert {name: verdict(found[name]) for name in found} == {name: verdict(expected[name]) for name in expected}
+
+
+def test_a_worker_recovers_its_vertices_from_the_changelog_and_goes_on_from_the_committed_offsets(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+):
+    scale, meta, google = f"{names}-scale-ai", f"{names}-meta", f"{names}-google"
+    first = start()
+    publish(broker, [lab(meta), lab(google), vendor(scale), stake(meta, scale, 0.2)])
+    wait_for_quiet(broker, names)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    published = len([record for record in read(broker, SCORES.name) if record.key == scale.encode()])
+
+    start()
+    publish(broker, [stake(google, scale, 0.3)])
+    wait_for_quiet(broker, names)
+    found = scores(broker, names)[scale]
+    assert found.headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.2) * (1 - 0.8 * 0.3))
+    after = [record for record in read(broker, SCORES.name) if record.key == scale.encode()]
+    versions = [assessment.version for record in after if isinstance(assessment := parse_assessment(record.value), Assessment)]
+    assert versions == sorted(set(versions)), "nothing was scored twice"
+    assert len(versions) > published
+
+
+def test_an_exception_in_the_work_stops_the_stream_without_a_commit_and_the_next_worker_applies_the_event(
+    broker: EmbeddedKafka, names: str, tmp_path: Path, start: Callable[..., subprocess.Popen[bytes]]
+):
+    """Stock Faust logs the exception, skips the message and commits it."""
+    settings = ScoringSettings(
+        bootstrap_servers=broker.bootstrap_servers, group=names, partitions=PARTITIONS, data_dir=tmp_path, commit_interval_s=0.2
+    )
+
+    def broken_clock() -> datetime:
+        raise RuntimeError("the clock is broken")
+
+    async def run_until_it_fails() -> BaseException:
+        await seed_offsets(settings.bootstrap_servers, settings.group, SOURCES, PARTITIONS)
+        app = build_app(
+            settings,
+            methodology=load_methodology(),
+            metrics=ScoringMetrics(CollectorRegistry()),
+            clock=broken_clock,
+            wall_clock_s=time.time,
+            stopwatch_s=time.perf_counter,
+        )
+        await app.start()
+        failure = await asyncio.wait_for(asyncio.shield(app.engine.failure), PATIENCE_S)
+        await asyncio.sleep(1)
+        await app.stop()
+        return failure
+
+    publish(broker, [vendor(f"{names}-scale-ai")])
+    ensure_topics(broker.bootstrap_servers, [changelog_topic(settings.changelog)], partitions=PARTITIONS)
+    before = committed(broker, names)
+    failure = asyncio.run(run_until_it_fails())
+    assert "the clock is broken" in str(failure)
+    assert {tp: offset for tp, offset in committed(broker, names).items() if offset} == {
+        tp: offset for tp, offset in before.items() if offset
+    }
+
+    start()
+    wait_until(lambda: f"{names}-scale-ai" in scores(broker, names), "the event is applied after all")
+
+
+def test_a_worker_whose_state_is_unreadable_leaves_with_exit_code_1(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+):
+    topic = changelog_topic(f"{names}-vertices-changelog")
+    ensure_topics(broker.bootstrap_servers, [topic], partitions=PARTITIONS)
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+    producer.send(topic.name, key=b"scale-ai", value=b"no state").get(10)
+    producer.close()
+    assert start().wait(PATIENCE_S) == 1
+    assert not any(committed(broker, names).values())
+
+
+def test_offsets_are_seeded_once_at_the_start_of_the_log(broker: EmbeddedKafka, names: str):
+    async def seed() -> int:
+        return await seed_offsets(broker.bootstrap_servers, names, SOURCES, PARTITIONS)
+
+    assert asyncio.run(seed()) == len(SOURCES) * PARTITIONS
+    assert set(committed(broker, names).values()) == {0}
+    assert asyncio.run(seed()) == 0

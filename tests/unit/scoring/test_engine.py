@@ -1,0 +1,320 @@
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+
+from neutrality.events.assessment import Assessment, parse_assessment
+from neutrality.model.methodology import load_methodology
+from neutrality.topics import MESSAGES, OWNERSHIP, REJECTED, SCORES
+from services.scoring.batching.store import PartitionedVertices
+from services.scoring.engine import Engine, EngineStopped, ForeignWrite, Plan
+from services.scoring.handlers.intake import FORWARDED_HEADER
+from services.scoring.metrics import ScoringMetrics
+from tests.support.events import lab, stake, vendor
+from tests.support.scoring import Consumed, FakeReader, FakeWriter, batch, consumed_event, consumed_message
+
+CHANGELOG = "scoring-vertices-changelog"
+HERE = TP(OWNERSHIP.name, 0)
+NOW = datetime(2025, 6, 13, tzinfo=UTC)
+
+
+class Worker:
+    """An engine on fakes, with all entities in partition 0 but those whose name begins with `far`."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer, self.store = FakeReader(), FakeWriter(), PartitionedVertices()
+        self.registry = CollectorRegistry()
+        self.now = NOW
+        plan = Plan(
+            load_methodology(),
+            CHANGELOG,
+            2,
+            lambda key: int(key.startswith(b"far")),
+            lambda: self.now,
+            lambda: 1_700_000_000.5,
+            lambda: 0.0,
+        )
+        self.engine = Engine(
+            plan,
+            ScoringMetrics(self.registry),
+            reader=lambda: self.reader,
+            writer=lambda: self.writer,
+            store=lambda: self.store,
+        )
+        self.reader.ledger.restart({HERE: 0, TP(MESSAGES.name, 0): 0})
+        self.engine.recovered()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    async def settle(self) -> None:
+        """Hand messages back until none are left."""
+        taken = 0
+        while len(sent := self.writer.to(MESSAGES.name)) > taken:
+            await self.engine.apply(batch(*(consumed_message(r, taken + i) for i, r in enumerate(sent[taken:]))))
+            taken = len(sent)
+
+    def newest_score(self) -> Assessment:
+        found = parse_assessment(self.writer.to(SCORES.name)[-1].value or b"")
+        assert isinstance(found, Assessment)
+        return found
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def events(*found: Any, start: int = 0) -> list[Consumed]:
+    return [consumed_event(event, start + i) for i, event in enumerate(found)]
+
+
+def test_states_are_written_first_then_results_and_only_then_is_the_range_acknowledged():
+    async def work() -> None:
+        worker = Worker()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)), end=9))
+        assert [{record.topic for record in write} for write in worker.writer.writes] == [
+            {CHANGELOG},
+            {MESSAGES.name, SCORES.name},
+        ]
+        assert worker.reader.ledger.position(HERE) == 9
+        assert worker.store.get(0, b"scale-ai") is not None
+        assert worker.metric("scoring_events_applied_total", type="interest") == 1.0
+        assert worker.metric("scoring_event_to_score_seconds_count") == 1.0
+        assert worker.metric("scoring_event_to_score_seconds_sum") == pytest.approx(0.5)
+
+    run(work())
+
+
+@pytest.mark.parametrize("failing_write", [1, 2])
+def test_a_write_that_fails_stops_the_engine_and_acknowledges_nothing(failing_write: int):
+    async def work() -> None:
+        worker = Worker()
+        worker.writer.fails_at = failing_write
+        found = events(vendor("scale-ai"))
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(batch(*found))
+        assert worker.reader.ledger.positions()[HERE] == 0
+        assert isinstance(worker.engine.failure.result(), ConnectionError)
+        assert (worker.store.get(0, b"scale-ai") is None) == (failing_write == 1)
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(batch(*found))
+        assert worker.metric("scoring_ready") == 0.0
+
+    run(work())
+
+
+def test_after_a_crash_between_states_and_results_the_repeat_says_the_results_again():
+    async def work() -> None:
+        worker = Worker()
+        worker.writer.fails_at = 2
+        found = batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)))
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(found)
+        restarted = Worker()
+        restarted.store, restarted.writer.offsets = worker.store, worker.writer.offsets
+        await restarted.engine.apply(found)
+        assert restarted.newest_score().version == 1
+        assert [record.key for record in restarted.writer.to(MESSAGES.name)] == [b"meta"]
+
+    run(work())
+
+
+def test_an_unexpected_error_in_the_work_stops_the_engine_without_an_acknowledgement():
+    async def work() -> None:
+        worker = Worker()
+        worker.store.put(0, {b"scale-ai": "no vertex"})  # type: ignore[dict-item]
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        assert worker.reader.ledger.positions()[HERE] == 0
+        assert worker.engine.failure.done()
+        assert worker.writer.writes == []
+
+    run(work())
+
+
+def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied():
+    async def work() -> None:
+        worker = Worker()
+        good, after = events(vendor("scale-ai"))[0], consumed_event(vendor("turing"), 2)
+        poison = Consumed(OWNERSHIP.name, 0, 1, b"k", b"\xff\x00", (("x", b"\xff"),))
+        await worker.engine.apply(batch(good, poison, after))
+        (rejected,) = worker.writer.to(REJECTED.name)
+        document = orjson.loads(rejected.value or b"")
+        assert rejected.key == b"k"
+        assert document["reason"] == "invalid_event"
+        assert (document["topic"], document["partition"], document["offset"]) == (OWNERSHIP.name, 0, 1)
+        assert document["value_base64"] == "/wA="
+        assert document["errors"]
+        assert worker.store.get(0, b"scale-ai") is not None
+        assert worker.store.get(0, b"turing") is not None
+        assert worker.reader.ledger.position(HERE) == 3
+        assert worker.metric("scoring_records_rejected_total", reason="invalid_event") == 1.0
+
+    run(work())
+
+
+def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written():
+    async def work() -> None:
+        worker = Worker()
+        await worker.engine.apply(batch(Consumed(OWNERSHIP.name, 0, 0, b"k" * 5000, b"x" * 1_000_000)))
+        (rejected,) = worker.writer.to(REJECTED.name)
+        assert len(rejected.value or b"") < 512 * 1024
+        assert orjson.loads(rejected.value or b"")["value_bytes"] == 1_000_000
+
+    run(work())
+
+
+def test_an_event_of_an_entity_in_another_partition_is_forwarded_and_not_applied():
+    async def work() -> None:
+        worker = Worker()
+        await worker.engine.apply(batch(*events(vendor("far-away"))))
+        (forwarded,) = worker.writer.to(MESSAGES.name)
+        assert (forwarded.partition, forwarded.key) == (1, b"far-away")
+        assert (FORWARDED_HEADER, b"neutrality.ownership/0/0") in forwarded.headers
+        assert forwarded.timestamp_ms == 1_700_000_000_000
+        assert worker.store.count() == 0
+        assert worker.reader.ledger.position(HERE) == 1
+
+    run(work())
+
+
+def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs():
+    async def work() -> None:
+        worker = Worker()
+        shares = [stake("meta", "scale-ai", share / 100, id=f"s{share}", day=share) for share in range(1, 50)]
+        await worker.engine.apply(batch(*events(vendor("scale-ai"), lab("meta"), *shares)))
+        assert sorted(record.key or b"" for record in worker.writer.to(CHANGELOG)) == [b"meta", b"scale-ai"]
+        await worker.settle()
+        assert worker.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+
+    run(work())
+
+
+def test_a_batch_behind_a_hole_is_not_applied_and_the_log_is_read_again():
+    async def work() -> None:
+        worker = Worker()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"), start=5)))
+        assert worker.writer.writes == []
+        assert worker.reader.seeks == 1
+        assert worker.metric("scoring_rereads_total") == 1.0
+
+    run(work())
+
+
+def test_a_batch_of_a_partition_that_was_given_up_is_dropped():
+    async def work() -> None:
+        worker = Worker()
+
+        async def commit() -> None:
+            assert worker.reader.ledger.positions()[HERE] == 0
+
+        await worker.engine.give_up(commit)
+        worker.reader.ledger.forget()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        assert worker.writer.writes == []
+        assert worker.reader.seeks == 0
+        assert not worker.engine.ready
+
+    run(work())
+
+
+def test_giving_up_partitions_waits_for_the_batch_in_hand():
+    async def work() -> None:
+        worker = Worker()
+        order: list[str] = []
+        written = asyncio.Event()
+
+        class SlowWriter(FakeWriter):
+            async def write(self, records: Any) -> Any:
+                await written.wait()
+                order.append("written")
+                return await super().write(records)
+
+        worker.writer = SlowWriter()
+
+        async def commit() -> None:
+            order.append(f"committed {worker.reader.ledger.positions()[HERE]}")
+
+        applying = asyncio.create_task(worker.engine.apply(batch(*events(vendor("scale-ai")))))
+        await asyncio.sleep(0)
+        giving_up = asyncio.create_task(worker.engine.give_up(commit))
+        await asyncio.sleep(0)
+        written.set()
+        await asyncio.gather(applying, giving_up)
+        assert order == ["written", "written", "committed 1"]
+
+    run(work())
+
+
+def test_a_foreign_write_to_the_changelog_stops_the_engine():
+    async def work() -> None:
+        worker = Worker()
+        worker.writer.offsets[TP(CHANGELOG, 0)] = 4
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        assert isinstance(worker.engine.failure.result(), ForeignWrite)
+        assert worker.reader.ledger.positions()[HERE] == 0
+
+    run(work())
+
+
+def test_a_claim_that_takes_effect_in_the_future_changes_the_score_when_its_time_comes_without_an_event():
+    async def work() -> None:
+        worker = Worker()
+        future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
+        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
+        await worker.settle()
+        assert worker.newest_score().headline.confirmed == 100.0
+        written = len(worker.writer.writes)
+        await worker.engine.tick()
+        assert len(worker.writer.writes) == written
+        worker.now = NOW + timedelta(days=30)
+        await worker.engine.tick()
+        assert worker.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+        assert worker.metric("scoring_ticks_total") == 1.0
+
+    run(work())
+
+
+def test_ticks_are_known_again_after_recovery():
+    async def work() -> None:
+        worker = Worker()
+        future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
+        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
+        await worker.settle()
+        restarted = Worker()
+        restarted.store = worker.store
+        restarted.writer.offsets = worker.writer.offsets
+        restarted.engine.recovered()
+        restarted.now = NOW + timedelta(days=30)
+        await restarted.engine.tick()
+        assert restarted.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+
+    run(work())
+
+
+def test_a_closed_engine_takes_nothing():
+    async def work() -> None:
+        worker = Worker()
+        await worker.engine.close()
+        with pytest.raises(EngineStopped):
+            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        assert not worker.engine.failure.done()
+
+    run(work())
+
+
+def test_a_state_that_cannot_be_read_after_recovery_stops_the_engine():
+    async def work() -> None:
+        worker = Worker()
+        worker.store.replay(batch(Consumed(CHANGELOG, 0, 0, b"scale-ai", b"no state")))
+        worker.engine.recovered()
+        assert worker.engine.failure.done()
+        assert not worker.engine.ready
+
+    run(work())
