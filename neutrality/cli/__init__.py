@@ -1,0 +1,1 @@
+"""The `neutrality` command: one file a subcommand; `main` puts them together."""

@@ -1,0 +1,21 @@
+"""Where the services are: options with environment variables, the same for every subcommand."""
+
+from typing import Annotated, Final
+
+import typer
+
+KAFKA_PORT: Final = 29092
+INGEST_PORT: Final = 8801
+ALERTS_PORT: Final = 8802
+METRICS_PORT: Final = 8803
+
+BootstrapServers = Annotated[
+    str, typer.Option("--bootstrap-servers", envvar="NEUTRALITY_BOOTSTRAP_SERVERS", help="Kafka, host:port; several with commas.")
+]
+IngestUrl = Annotated[str, typer.Option("--ingest-url", envvar="NEUTRALITY_INGEST_URL", help="Where ingest answers.")]
+AlertsUrl = Annotated[str, typer.Option("--alerts-url", envvar="NEUTRALITY_ALERTS_URL", help="Where alerts answers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text: one object, or one a line where it streams.")]
+
+DEFAULT_BOOTSTRAP: Final = f"127.0.0.1:{KAFKA_PORT}"
+DEFAULT_INGEST_URL: Final = f"http://127.0.0.1:{INGEST_PORT}"
+DEFAULT_ALERTS_URL: Final = f"http://127.0.0.1:{ALERTS_PORT}"

@@ -1,0 +1,46 @@
+"""The `neutrality` command: one file a subcommand, put together here. Nothing else imports this module."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from neutrality.cli.broker import broker
+from neutrality.cli.exits import EPILOG
+from neutrality.cli.explain import explain
+from neutrality.cli.publish import publish
+from neutrality.cli.scores import scores
+from neutrality.cli.subscribe import subscribe
+from neutrality.cli.up import up
+
+app = typer.Typer(
+    name="neutrality",
+    help="Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"neutrality {version('neutrality-watch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def neutrality(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
+
+
+for command in (up, broker, publish, scores, explain, subscribe):
+    app.command(epilog=EPILOG)(command)
+
+
+def main() -> None:
+    """The console script."""
+    app()
