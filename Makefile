@@ -39,6 +39,8 @@ unit: $(STAMP) ## the tests that need no broker
 
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas
+	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
+	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
 
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
 	@$(BIN)/python -m benchmarks.latency

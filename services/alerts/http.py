@@ -269,3 +269,17 @@ def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 def _not_found(detail: str) -> HttpProblem:
     return HttpProblem(HTTPStatus.NOT_FOUND, "not-found", detail)
+
+
+def openapi_document() -> str:
+    """The OpenAPI document as committed in contracts/openapi/alerts.json."""
+
+    def no_database() -> Database:
+        raise RuntimeError("the document needs no database")
+
+    async def never() -> bool:
+        return False
+
+    registry = CollectorRegistry()
+    app = build_app(AlertsSettings.model_construct(), no_database, Commits(), AlertsMetrics(registry), registry, is_ready=never)
+    return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -27,7 +27,7 @@ from neutrality.telemetry.logs import configure_logs
 from neutrality.topics import SCORES, Topic
 from services.alerts.database import Database, DatabaseInUse, SchemaMismatch
 from services.alerts.delivery import Delivery
-from services.alerts.http import Commits, build_app
+from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.scores import ScoreFeed
@@ -39,7 +39,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 def main() -> int:
-    """Run until told to stop; returns the exit code."""
+    """Run until told to stop; returns the exit code. With `--openapi`, print the OpenAPI document instead."""
+    if sys.argv[1:] == ["--openapi"]:
+        sys.stdout.write(openapi_document())
+        return EXIT_OK
     configure_logs()
     try:
         settings = AlertsSettings()

@@ -1,0 +1,67 @@
+"""The parts of alerts over a real database file and the broker in memory."""
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from neutrality.broker.memory import MemoryBroker
+from neutrality.broker.port import ConsumedRecord
+from neutrality.events.alert import Alert, parse_alert
+from neutrality.events.assessment import Assessment, assessment_to_kafka
+from neutrality.topics import SCORES, alerts_topic
+from services.alerts.database import Database
+from services.alerts.delivery import Delivery
+from services.alerts.http import Commits
+from services.alerts.intake import Intake
+from services.alerts.metrics import AlertsMetrics
+
+NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
+_offsets = itertools.count()
+
+
+class _TopicsThere:
+    async def ensure(self, lab: str) -> None:
+        """In memory they come by themselves."""
+
+
+class AlertsParts:
+    """One instance over one database file."""
+
+    def __init__(self, database: Database, broker: MemoryBroker) -> None:
+        self.database = database
+        self.broker = broker
+        self.registry = CollectorRegistry()
+        self.metrics = AlertsMetrics(self.registry)
+        self.commits = Commits()
+        self.intake = Intake(database, self.metrics, clock=lambda: NOW, committed=self.commits.notify)
+        self.delivery = Delivery(
+            database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
+        )
+
+    async def take_in(self, *found: Assessment) -> tuple[Alert, ...]:
+        return await self.intake.apply(records(found))
+
+    def received(self, lab: str) -> list[Alert]:
+        return [parse_alert(record.value or b"") for record in self.broker.records(alerts_topic(lab).name)]
+
+
+@asynccontextmanager
+async def alerts(folder: Path, broker: MemoryBroker | None = None) -> AsyncIterator[AlertsParts]:
+    database = await Database.open(f"sqlite+aiosqlite:///{folder / 'alerts.db'}")
+    try:
+        yield AlertsParts(database, broker or MemoryBroker())
+    finally:
+        await database.close()
+
+
+def records(found: Sequence[Assessment]) -> list[ConsumedRecord]:
+    """Assessments as they are read from `neutrality.scores`."""
+    made = []
+    for item in found:
+        headers, value = assessment_to_kafka(item, "2025-06-12T00:00:00Z")
+        made.append(ConsumedRecord(SCORES.name, 0, next(_offsets), 0, item.vendor.encode(), value, tuple(headers)))
+    return made

@@ -1,0 +1,142 @@
+"""State, alerts and offset are one transaction; the outbox survives every crash and keeps the order."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from neutrality.broker.memory import MemoryBroker
+from neutrality.broker.port import BrokerUnavailable, ConsumedRecord
+from neutrality.topics import SCORES
+from services.alerts.database import Database, DatabaseInUse
+from services.alerts.domain.subscription import Subscription
+from tests.support.alerts import alerts, records
+from tests.support.assessments import STAKE, assessment, score
+
+DESK = Subscription(lab="google", name="desk")
+FIRST = assessment(1, score(100.0))
+FALL = assessment(2, score(60.8, grade="N3"), losses={STAKE: 0.5})
+
+
+def test_a_fall_reaches_the_labs_topic_once_with_its_id_as_header(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.database.put_subscription(DESK)
+            raised = await parts.take_in(FIRST, FALL)
+            await parts.delivery.work_off()
+            await parts.delivery.work_off()
+            assert parts.received("google") == list(raised)
+            [first, _] = parts.broker.records("neutrality.alerts.google")
+            assert dict(first.headers)["ce_id"] == raised[0].id.encode()
+            assert first.key == b"scale-ai"
+            assert parts.registry.get_sample_value("alerts_event_to_alert_seconds_count") == 2.0
+
+    asyncio.run(run())
+
+
+def test_repeats_and_older_versions_change_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.database.put_subscription(DESK)
+            assert len(await parts.take_in(FIRST, FALL)) == 2
+            assert await parts.take_in(FALL, FIRST, FALL) == ()
+
+    asyncio.run(run())
+
+
+def test_a_crash_after_the_commit_loses_nothing_and_keeps_the_ids(tmp_path: Path) -> None:
+    async def run() -> None:
+        broker = MemoryBroker()
+        async with alerts(tmp_path, broker) as parts:
+            await parts.database.put_subscription(DESK)
+            raised = await parts.take_in(FIRST, FALL)
+            offsets = await parts.database.offsets()
+        async with alerts(tmp_path, broker) as parts:
+            assert await parts.database.offsets() == offsets
+            await parts.delivery.work_off()
+            assert [alert.id for alert in parts.received("google")] == [alert.id for alert in raised]
+
+    asyncio.run(run())
+
+
+def test_a_failure_within_the_transaction_moves_neither_state_nor_offset(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.database.put_subscription(DESK)
+            await parts.take_in(FIRST)
+            before = await parts.database.offsets()
+            async with parts.database.transaction() as connection:
+                await connection.exec_driver_sql("ALTER TABLE alerts RENAME TO mislaid")
+            with pytest.raises(Exception, match="no such table: alerts"):
+                await parts.take_in(FALL)
+            assert await parts.database.offsets() == before
+            assert await parts.database.vendor("scale-ai") == FIRST
+
+    asyncio.run(run())
+
+
+def test_while_kafka_is_away_alerts_wait_in_order(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.database.put_subscription(DESK)
+            raised = await parts.take_in(FIRST, FALL)
+            parts.broker.fail_with(BrokerUnavailable("away"))
+            with pytest.raises(BrokerUnavailable):
+                await parts.delivery.work_off()
+            assert await parts.database.outbox_depth() == 2
+            raised += await parts.take_in(assessment(3, score(30.0, grade="N4")))
+            parts.broker.fail_with(None)
+            await parts.delivery.work_off()
+            assert parts.received("google") == list(raised)
+
+    asyncio.run(run())
+
+
+def test_a_labs_alerts_reach_no_other_lab(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            for lab in ("google", "openai"):
+                await parts.database.put_subscription(Subscription(lab=lab, name="desk"))
+            await parts.take_in(FIRST, FALL)
+            await parts.delivery.work_off()
+            for lab in ("google", "openai"):
+                assert {alert.lab for alert in parts.received(lab)} == {lab}
+                assert {stored.alert.lab for stored in await parts.database.alerts(lab, 0, 100)} == {lab}
+
+    asyncio.run(run())
+
+
+def test_what_is_no_assessment_is_counted_and_skipped(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.database.put_subscription(DESK)
+            garbage = [
+                ConsumedRecord(SCORES.name, 1, offset, 0, b"k", value, ()) for offset, value in enumerate((None, b"{", b"{}"))
+            ]
+            raised = await parts.intake.apply([*garbage, *records([FIRST, FALL])])
+            assert len(raised) == 2
+            assert (await parts.database.offsets())[SCORES.name, 1] == 3
+            assert parts.registry.get_sample_value("alerts_unreadable_records_total") == 3.0
+
+    asyncio.run(run())
+
+
+def test_a_new_subscription_is_told_only_of_what_changes_after_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.take_in(FIRST, FALL)
+            assert await parts.database.put_subscription(DESK) is True
+            assert await parts.database.put_subscription(DESK) is False
+            assert await parts.take_in(assessment(3, score(60.0, grade="N3"))) == ()
+            assert len(await parts.take_in(assessment(4, score(40.0, grade="N4")))) == 2
+
+    asyncio.run(run())
+
+
+def test_a_second_instance_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path):
+            with pytest.raises(DatabaseInUse, match="another instance of alerts uses"):
+                await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'alerts.db'}")
+
+    asyncio.run(run())
