@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import httpx
 
-from neutrality.broker.kafka import KafkaReader
+from neutrality.broker.kafka import KafkaReader, ensure_topics
 from neutrality.broker.port import ConsumedRecord
 from neutrality.cli.intake import Intake
 from neutrality.cli.score_log import TopicFollower
@@ -150,7 +150,7 @@ class Watchers:
         note_first(self._times.on_topic, None if alert.cause is None else alert.cause.event_id)
 
     def _listen(self) -> None:
-        for alert in stream_alerts(self._stack.alerts_url, LAB, stopped=self._stopped.is_set, noticed=print):
+        for alert in stream_alerts(self._stack.alerts_url, LAB, after=None, stopped=self._stopped.is_set, noticed=print):
             note_first(self._times.on_stream, None if alert.cause is None else alert.cause.event_id)
 
 
@@ -161,6 +161,7 @@ def measure(stack: Stack, rate_per_s: float, seconds: float) -> tuple[Times, lis
     with Intake(stack.ingest_url) as intake:
         intake.send(preamble(vendors))
     put_subscription(stack.alerts_url, LAB, "bench", rules=["score_drop"], drop_points=0.5)
+    ensure_topics(stack.bootstrap_servers, [alerts_topic(LAB)])  # alerts makes it with the first alert; we read from before
     times = Times()
     await_score_of(stack, f"first-{vendors - 1}")
     watchers = Watchers(stack, times)

@@ -312,13 +312,12 @@ class KafkaReader:
                 raise BrokerUnavailable(f"there is no topic {topic}")
             self._partitions += [KafkaTopicPartition(topic, number) for number in sorted(numbers)]
         self._consumer.assign(self._partitions)
-        if start == "end":
-            self._consumer.seek_to_end(*self._partitions)
-            return
-        offsets = {} if start == "beginning" else start
-        beginnings = self._consumer.beginning_offsets(self._partitions)
+        # resolved now: kafka-python's own seek_to_end looks for the end at the first poll, behind what was written meanwhile
+        ask = self._consumer.end_offsets if start == "end" else self._consumer.beginning_offsets
+        default = ask(self._partitions)
+        given: Mapping[TopicPartition, int] = {} if isinstance(start, str) else start
         for partition in self._partitions:
-            self._consumer.seek(partition, offsets.get((partition.topic, partition.partition), beginnings[partition]))
+            self._consumer.seek(partition, given.get((partition.topic, partition.partition), default[partition]))
 
     def partitions(self) -> tuple[TopicPartition, ...]:
         """See RecordReader."""

@@ -13,7 +13,7 @@ from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord
 from neutrality.cli.score_log import TopicFollower, keep_newest, read_to_end
 from neutrality.cli.story import Happening, Stir
-from neutrality.cli.subscriptions import AlertsError, stream_alerts
+from neutrality.cli.subscriptions import AlertsError, last_alert_id, stream_alerts
 from neutrality.topics import MESSAGES, SCORES
 
 
@@ -38,7 +38,8 @@ class Readers:
             TopicFollower(messages, lambda _: self.happenings.put(Stir()), "messages"),
         )
         for lab in labs:
-            threading.Thread(target=self._follow_alerts, args=(alerts_url, lab), name=f"alerts-{lab}", daemon=True).start()
+            after = last_alert_id(alerts_url, lab)
+            threading.Thread(target=self._follow_alerts, args=(alerts_url, lab, after), name=f"alerts-{lab}", daemon=True).start()
 
     def __enter__(self) -> Self:
         """Already reading."""
@@ -54,9 +55,9 @@ class Readers:
         newer = keep_newest(self._newest, record)
         self.happenings.put(Stir() if newer is None else newer)
 
-    def _follow_alerts(self, url: str, lab: str) -> None:
+    def _follow_alerts(self, url: str, lab: str, after: str | None) -> None:
         try:
-            for alert in stream_alerts(url, lab, stopped=self._closed.is_set, noticed=self._noticed):
+            for alert in stream_alerts(url, lab, after=after, stopped=self._closed.is_set, noticed=self._noticed):
                 self.happenings.put(alert)
         except AlertsError as error:
             self._noticed(str(error))

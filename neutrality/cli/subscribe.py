@@ -12,7 +12,7 @@ from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.signals import StopSignal
-from neutrality.cli.subscriptions import AlertsError, put_subscription, stream_alerts
+from neutrality.cli.subscriptions import AlertsError, last_alert_id, put_subscription, stream_alerts
 from neutrality.events.alert import RULES, Alert, Rule
 
 
@@ -49,6 +49,7 @@ def subscribe(
             return
         if not as_json:
             errors().print(f"{escape(lab)} is subscribed; alerts follow, Ctrl-C ends", style="dim")
+        after = after or last_alert_id(alerts_url, lab)
         stream = stream_alerts(alerts_url, lab, after=after, stopped=lambda: stop.is_set, noticed=_notice)
         for count, alert in enumerate(stream, start=1):
             _show(alert, as_json=as_json)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from neutrality.events.alert import RULES, Alert, Rule, parse_alert
 
 _RECONNECT_PAUSE_S: Final = 0.5
+_PAGE: Final = 500
 _LONGEST_SILENCE_S: Final = 60.0  # the service sends a comment every 15 s or so; after four missed ones it is gone
 
 
@@ -58,10 +59,31 @@ def put_subscription(
     return document
 
 
+def last_alert_id(url: str, lab: str) -> str | None:
+    """The id of the newest alert to a lab, from which a stream may go on; None if there was none yet.
+
+    Raises:
+        AlertsError: it was refused, or alerts does not answer.
+    """
+    last: str | None = None
+    while True:
+        after = {"after": last} if last is not None else {}
+        try:
+            response = httpx.get(f"{url.rstrip('/')}/labs/{lab}/alerts", params={"limit": _PAGE, **after}, timeout=30.0)
+        except httpx.TransportError as error:
+            raise AlertsError(f"alerts at {url} does not answer ({error})", unreachable=True) from error
+        if not response.is_success:
+            raise AlertsError(f"alerts answered {response.status_code}: {response.text[:500]}")
+        page: list[dict[str, Any]] = response.json()["alerts"]
+        if not page:
+            return last
+        last = str(page[-1]["id"])
+
+
 def stream_alerts(
-    url: str, lab: str, *, after: str | None = None, stopped: Callable[[], bool], noticed: Callable[[str], None]
+    url: str, lab: str, *, after: str | None, stopped: Callable[[], bool], noticed: Callable[[str], None]
 ) -> Iterator[Alert]:
-    """Every alert to a lab from now on, or behind the alert id `after`; each id once. Connects again until `stopped`.
+    """Every alert to a lab behind the alert id `after`, or from the first on; each id once. Connects again until `stopped`.
 
     Raises:
         AlertsError: the request is refused for good (4xx).
@@ -73,7 +95,9 @@ def stream_alerts(
         try:
             with (
                 httpx.Client(timeout=httpx.Timeout(10.0, read=_LONGEST_SILENCE_S)) as client,
-                httpx_sse.connect_sse(client, "GET", f"{url.rstrip('/')}/labs/{lab}/alerts/stream", headers=headers) as source,
+                httpx_sse.connect_sse(
+                    client, "GET", f"{url.rstrip('/')}/labs/{lab}/alerts/stream?from=beginning", headers=headers
+                ) as source,
             ):
                 if source.response.is_client_error:
                     source.response.read()

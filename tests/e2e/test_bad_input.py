@@ -96,7 +96,7 @@ def test_garbage_straight_in_a_topic_is_set_aside_and_the_stream_goes_on(
     stack: Stack, intake: Intake, scores: Scores, case: str, topic: str
 ) -> None:
     number = 3 + 2 * list(GARBAGE).index(case) + (topic == CONTRACTS.name)
-    rejected = KafkaReader(stack.bootstrap_servers, (REJECTED.name,), client_id="test-rejected", start="end")
+    rejected = KafkaReader(stack.bootstrap_servers, (REJECTED.name,), client_id="test-rejected")
     try:
         place = asyncio.run(_produce(stack, topic, GARBAGE[case]))
         intake.send([stake("lab-b", number / 100, number=number)])

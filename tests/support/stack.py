@@ -131,7 +131,9 @@ class Subscriber:
         raise AssertionError(f"{self.lab} did not get it; it got {[(a.rule, a.title) for a in self.alerts]}")
 
     def _listen(self) -> None:
-        stream = stream_alerts(self.stack.alerts_url, self.lab, stopped=self._stopped.is_set, noticed=self.notices.append)
+        stream = stream_alerts(
+            self.stack.alerts_url, self.lab, after=None, stopped=self._stopped.is_set, noticed=self.notices.append
+        )
         for alert in stream:
             self.alerts.append(alert)
             if self._stopped.is_set():

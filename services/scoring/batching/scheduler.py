@@ -22,6 +22,9 @@ class BatchScheduler(DefaultSchedulingStrategy):
 
     max_batch_records: int = MAX_BATCH_RECORDS
 
+    def __init__(self) -> None:
+        """Faust declares it abstract, and never says what it takes."""
+
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, RecordBatch]]:
         """Cut what was fetched into bounded batches; each partition's batches stay in offset order."""
         waiting = {tp: self._batches(tp, fetched) for tp, fetched in records.items()}

@@ -1,6 +1,7 @@
 """Scores in words: a vendor of which nothing is known is never shown as neutral."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -37,7 +38,7 @@ def test_what_no_reader_would_see_is_the_same() -> None:
 
 
 def test_evidence_counts_its_sources() -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"kind": "anonymous_source", "publisher": "Reuters", "independent_sources": 2},
         {"kind": "filing", "publisher": "SEC"},
     ]

@@ -73,7 +73,7 @@ def events(*found: Any, start: int = 0) -> list[Consumed]:
     return [consumed_event(event, start + i) for i, event in enumerate(found)]
 
 
-def test_states_are_written_first_then_results_and_only_then_is_the_range_acknowledged():
+def test_states_are_written_first_then_results_and_only_then_is_the_range_acknowledged() -> None:
     async def work() -> None:
         worker = Worker()
         await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)), end=9))
@@ -91,7 +91,7 @@ def test_states_are_written_first_then_results_and_only_then_is_the_range_acknow
 
 
 @pytest.mark.parametrize("failing_write", [1, 2])
-def test_a_write_that_fails_stops_the_engine_and_acknowledges_nothing(failing_write: int):
+def test_a_write_that_fails_stops_the_engine_and_acknowledges_nothing(failing_write: int) -> None:
     async def work() -> None:
         worker = Worker()
         worker.writer.fails_at = failing_write
@@ -108,7 +108,7 @@ def test_a_write_that_fails_stops_the_engine_and_acknowledges_nothing(failing_wr
     run(work())
 
 
-def test_after_a_crash_between_states_and_results_the_repeat_says_the_results_again():
+def test_after_a_crash_between_states_and_results_the_repeat_says_the_results_again() -> None:
     async def work() -> None:
         worker = Worker()
         worker.writer.fails_at = 2
@@ -124,7 +124,7 @@ def test_after_a_crash_between_states_and_results_the_repeat_says_the_results_ag
     run(work())
 
 
-def test_an_unexpected_error_in_the_work_stops_the_engine_without_an_acknowledgement():
+def test_an_unexpected_error_in_the_work_stops_the_engine_without_an_acknowledgement() -> None:
     async def work() -> None:
         worker = Worker()
         worker.store.put(0, {b"scale-ai": "no vertex"})  # type: ignore[dict-item]
@@ -137,7 +137,7 @@ def test_an_unexpected_error_in_the_work_stops_the_engine_without_an_acknowledge
     run(work())
 
 
-def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied():
+def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied() -> None:
     async def work() -> None:
         worker = Worker()
         good, after = events(vendor("scale-ai"))[0], consumed_event(vendor("turing"), 2)
@@ -158,7 +158,7 @@ def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied():
     run(work())
 
 
-def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written():
+def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written() -> None:
     async def work() -> None:
         worker = Worker()
         await worker.engine.apply(batch(Consumed(OWNERSHIP.name, 0, 0, b"k" * 5000, b"x" * 1_000_000)))
@@ -169,7 +169,7 @@ def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written():
     run(work())
 
 
-def test_an_event_of_an_entity_in_another_partition_is_forwarded_and_not_applied():
+def test_an_event_of_an_entity_in_another_partition_is_forwarded_and_not_applied() -> None:
     async def work() -> None:
         worker = Worker()
         await worker.engine.apply(batch(*events(vendor("far-away"))))
@@ -183,7 +183,7 @@ def test_an_event_of_an_entity_in_another_partition_is_forwarded_and_not_applied
     run(work())
 
 
-def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs():
+def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs() -> None:
     async def work() -> None:
         worker = Worker()
         shares = [stake("meta", "scale-ai", share / 100, id=f"s{share}", day=share) for share in range(1, 50)]
@@ -195,7 +195,7 @@ def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs():
     run(work())
 
 
-def test_a_batch_behind_a_hole_is_not_applied_and_the_log_is_read_again():
+def test_a_batch_behind_a_hole_is_not_applied_and_the_log_is_read_again() -> None:
     async def work() -> None:
         worker = Worker()
         await worker.engine.apply(batch(*events(vendor("scale-ai"), start=5)))
@@ -206,7 +206,7 @@ def test_a_batch_behind_a_hole_is_not_applied_and_the_log_is_read_again():
     run(work())
 
 
-def test_a_batch_of_a_partition_that_was_given_up_is_dropped():
+def test_a_batch_of_a_partition_that_was_given_up_is_dropped() -> None:
     async def work() -> None:
         worker = Worker()
 
@@ -223,7 +223,7 @@ def test_a_batch_of_a_partition_that_was_given_up_is_dropped():
     run(work())
 
 
-def test_giving_up_partitions_waits_for_the_batch_in_hand():
+def test_giving_up_partitions_waits_for_the_batch_in_hand() -> None:
     async def work() -> None:
         worker = Worker()
         order: list[str] = []
@@ -251,7 +251,7 @@ def test_giving_up_partitions_waits_for_the_batch_in_hand():
     run(work())
 
 
-def test_a_foreign_write_to_the_changelog_stops_the_engine():
+def test_a_foreign_write_to_the_changelog_stops_the_engine() -> None:
     async def work() -> None:
         worker = Worker()
         worker.writer.offsets[TP(CHANGELOG, 0)] = 4
@@ -263,7 +263,7 @@ def test_a_foreign_write_to_the_changelog_stops_the_engine():
     run(work())
 
 
-def test_a_claim_that_takes_effect_in_the_future_changes_the_score_when_its_time_comes_without_an_event():
+def test_a_claim_that_takes_effect_in_the_future_changes_the_score_when_its_time_comes_without_an_event() -> None:
     async def work() -> None:
         worker = Worker()
         future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
@@ -281,7 +281,7 @@ def test_a_claim_that_takes_effect_in_the_future_changes_the_score_when_its_time
     run(work())
 
 
-def test_ticks_are_known_again_after_recovery():
+def test_ticks_are_known_again_after_recovery() -> None:
     async def work() -> None:
         worker = Worker()
         future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
@@ -298,7 +298,7 @@ def test_ticks_are_known_again_after_recovery():
     run(work())
 
 
-def test_a_closed_engine_takes_nothing():
+def test_a_closed_engine_takes_nothing() -> None:
     async def work() -> None:
         worker = Worker()
         await worker.engine.close()
@@ -309,7 +309,7 @@ def test_a_closed_engine_takes_nothing():
     run(work())
 
 
-def test_a_state_that_cannot_be_read_after_recovery_stops_the_engine():
+def test_a_state_that_cannot_be_read_after_recovery_stops_the_engine() -> None:
     async def work() -> None:
         worker = Worker()
         worker.store.replay(batch(Consumed(CHANGELOG, 0, 0, b"scale-ai", b"no state")))

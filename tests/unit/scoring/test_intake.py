@@ -13,7 +13,7 @@ def here(_: bytes) -> int:
     return 0
 
 
-def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it():
+def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -> None:
     event = vendor("scale-ai")
     found = read_record(consumed_event(event, 7), here)
     assert isinstance(found, Accepted)
@@ -26,7 +26,7 @@ def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it():
     )
 
 
-def test_a_message_is_accepted_for_its_receiver():
+def test_a_message_is_accepted_for_its_receiver() -> None:
     message = Message("released", "meta", "scale-ai", 3)
     found = read_record(Consumed(MESSAGES.name, 0, 1, b"scale-ai", message_to_bytes(message)), here)
     assert isinstance(found, Accepted)
@@ -50,14 +50,14 @@ def test_a_message_is_accepted_for_its_receiver():
         (consumed_event(vendor("scale-ai"), 1, key=b'"scale-ai"'), "wrong_key"),
     ],
 )
-def test_what_cannot_be_used_is_rejected_with_its_reason_and_never_raises(record: Consumed, reason: str):
+def test_what_cannot_be_used_is_rejected_with_its_reason_and_never_raises(record: Consumed, reason: str) -> None:
     found = read_record(record, here)
     assert isinstance(found, Rejected)
     assert found.reason == reason
     assert found.problems
 
 
-def test_an_event_in_another_partition_than_its_entity_is_forwarded_there_once():
+def test_an_event_in_another_partition_than_its_entity_is_forwarded_there_once() -> None:
     event = vendor("scale-ai")
     home = partition_of(12)
     away = (home(b"scale-ai") + 1) % 12
@@ -69,7 +69,7 @@ def test_an_event_in_another_partition_than_its_entity_is_forwarded_there_once()
     assert isinstance(read_record(again, home), Rejected)
 
 
-def test_a_forwarded_event_is_accepted_at_home():
+def test_a_forwarded_event_is_accepted_at_home() -> None:
     event = vendor("scale-ai")
     record = consumed_event(event, 7)
     forwarded = Consumed(MESSAGES.name, 0, 3, record.key, record.value, (*record.headers, (FORWARDED_HEADER, b"x")))
@@ -79,7 +79,7 @@ def test_a_forwarded_event_is_accepted_at_home():
     assert (found.item.body.data, found.item.origin.topic) == (event.data, MESSAGES.name)
 
 
-def test_a_batch_is_merged_per_entity_in_offset_order():
+def test_a_batch_is_merged_per_entity_in_offset_order() -> None:
     first, second, other = stake("meta", "scale-ai", 0.1), stake("meta", "scale-ai", 0.49), vendor("turing")
     garbage = Consumed("neutrality.ownership", 0, 4, b"k", b"garbage")
     found = read_batch([consumed_event(first, 1), consumed_event(other, 2), consumed_event(second, 3), garbage], here)

@@ -8,7 +8,7 @@ from services.scoring.batching.ledger import Admission, OffsetLedger
 HERE = TP("neutrality.ownership", 0)
 
 
-def test_nothing_is_admitted_before_a_seek_and_after_partitions_are_given_up():
+def test_nothing_is_admitted_before_a_seek_and_after_partitions_are_given_up() -> None:
     ledger = OffsetLedger()
     assert ledger.admit(HERE, 0) is Admission.UNKNOWN
     ledger.restart({HERE: 0})
@@ -18,14 +18,14 @@ def test_nothing_is_admitted_before_a_seek_and_after_partitions_are_given_up():
     assert ledger.positions() == {}
 
 
-def test_an_applied_batch_acknowledges_its_whole_range_holes_in_the_log_included():
+def test_an_applied_batch_acknowledges_its_whole_range_holes_in_the_log_included() -> None:
     ledger = OffsetLedger()
     ledger.restart({HERE: 3})
     ledger.applied(HERE, 3, 250)
     assert ledger.position(HERE) == 250
 
 
-def test_a_batch_after_one_that_was_dropped_is_not_admitted_and_cannot_be_committed_over():
+def test_a_batch_after_one_that_was_dropped_is_not_admitted_and_cannot_be_committed_over() -> None:
     ledger = OffsetLedger()
     ledger.restart({HERE: 0})
     ledger.applied(HERE, 0, 100)
@@ -35,7 +35,7 @@ def test_a_batch_after_one_that_was_dropped_is_not_admitted_and_cannot_be_commit
     assert ledger.positions() == {HERE: 100}
 
 
-def test_a_repeat_is_admitted_and_takes_nothing_back():
+def test_a_repeat_is_admitted_and_takes_nothing_back() -> None:
     ledger = OffsetLedger()
     ledger.restart({HERE: 0})
     ledger.applied(HERE, 0, 100)
@@ -44,7 +44,9 @@ def test_a_repeat_is_admitted_and_takes_nothing_back():
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans()), max_size=40))
-def test_whatever_is_dropped_or_sought_back_every_offset_below_the_position_was_applied(steps: list[tuple[int, bool, bool]]):
+def test_whatever_is_dropped_or_sought_back_every_offset_below_the_position_was_applied(
+    steps: list[tuple[int, bool, bool]],
+) -> None:
     ledger, applied, committed, fetch_at = OffsetLedger(), set[int](), 0, 0
     ledger.restart({HERE: 0})
     for size, dropped, rebalance in steps:

@@ -12,7 +12,7 @@ def records(tp: TP, *offsets: int) -> list[Consumed]:
     return [Consumed(tp.topic, tp.partition, offset, b"k", b"v") for offset in offsets]
 
 
-def test_all_records_fetched_for_a_partition_become_one_message():
+def test_all_records_fetched_for_a_partition_become_one_message() -> None:
     found = list(BatchScheduler().iterate({OWNERSHIP: records(OWNERSHIP, 5, 6, 7), CONTRACTS: records(CONTRACTS, 1)}))
     assert [(tp, [r.offset for r in b.records], b.start, b.end) for tp, b in found] == [
         (OWNERSHIP, [5, 6, 7], 5, 8),
@@ -20,7 +20,7 @@ def test_all_records_fetched_for_a_partition_become_one_message():
     ]
 
 
-def test_batches_are_bounded_take_turns_and_join_without_a_hole():
+def test_batches_are_bounded_take_turns_and_join_without_a_hole() -> None:
     class Small(BatchScheduler):
         max_batch_records = 2
 
@@ -31,5 +31,5 @@ def test_batches_are_bounded_take_turns_and_join_without_a_hole():
     assert [[r.offset for r in b.records] for tp, b in found if tp == OWNERSHIP] == [[10, 11], [14, 15], [20]]
 
 
-def test_a_partition_without_records_yields_nothing():
+def test_a_partition_without_records_yields_nothing() -> None:
     assert list(BatchScheduler().iterate({OWNERSHIP: []})) == []

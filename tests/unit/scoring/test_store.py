@@ -13,7 +13,7 @@ def replay(store: PartitionedVertices, partition: int, *rows: tuple[int, bytes, 
     store.replay(RecordBatch(TP(CHANGELOG, partition), records, records[0].offset, records[-1].offset + 1))
 
 
-def test_replay_keeps_the_newest_state_of_each_entity_and_drops_tombstones():
+def test_replay_keeps_the_newest_state_of_each_entity_and_drops_tombstones() -> None:
     store = PartitionedVertices()
     old, new = Vertex("a", version=1), Vertex("a", version=2)
     replay(store, 3, (0, b"a", vertex_to_bytes(old)), (1, b"b", vertex_to_bytes(Vertex("b"))), (4, b"a", vertex_to_bytes(new)))
@@ -25,7 +25,7 @@ def test_replay_keeps_the_newest_state_of_each_entity_and_drops_tombstones():
     assert store.replayed_to(3) == 5
 
 
-def test_a_partition_that_was_given_up_is_replayed_from_the_start():
+def test_a_partition_that_was_given_up_is_replayed_from_the_start() -> None:
     store = PartitionedVertices()
     replay(store, 0, (7, b"a", vertex_to_bytes(Vertex("a"))))
     replay(store, 1, (2, b"b", vertex_to_bytes(Vertex("b"))))
@@ -37,7 +37,7 @@ def test_a_partition_that_was_given_up_is_replayed_from_the_start():
     assert store.partitions() == {1}
 
 
-def test_a_foreign_write_to_the_changelog_shows_as_a_hole_between_own_ones():
+def test_a_foreign_write_to_the_changelog_shows_as_a_hole_between_own_ones() -> None:
     store = PartitionedVertices()
     replay(store, 0, (7, b"a", vertex_to_bytes(Vertex("a"))))
     assert store.wrote(0, (8, 9))
@@ -45,7 +45,7 @@ def test_a_foreign_write_to_the_changelog_shows_as_a_hole_between_own_ones():
     assert not store.wrote(0, (12, 12))
 
 
-def test_a_write_whose_place_kafka_does_not_tell_is_no_foreign_one():
+def test_a_write_whose_place_kafka_does_not_tell_is_no_foreign_one() -> None:
     store = PartitionedVertices()
     assert store.wrote(0, (0, 3))
     assert store.wrote(0, None)

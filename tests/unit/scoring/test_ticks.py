@@ -6,7 +6,7 @@ NOON = datetime(2025, 6, 12, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 
 
-def test_a_vertex_is_due_once_its_time_has_come_and_then_no_more():
+def test_a_vertex_is_due_once_its_time_has_come_and_then_no_more() -> None:
     ticks = TickSchedule()
     ticks.set(2, b"a", LATER)
     assert ticks.due(NOON, 10) == {}
@@ -14,7 +14,7 @@ def test_a_vertex_is_due_once_its_time_has_come_and_then_no_more():
     assert ticks.due(LATER, 10) == {}
 
 
-def test_only_the_newest_due_time_of_a_vertex_counts():
+def test_only_the_newest_due_time_of_a_vertex_counts() -> None:
     ticks = TickSchedule()
     ticks.set(0, b"a", NOON)
     ticks.set(0, b"a", LATER)
@@ -24,14 +24,14 @@ def test_only_the_newest_due_time_of_a_vertex_counts():
     assert ticks.due(LATER, 10) == {0: [b"a"]}
 
 
-def test_a_time_that_moves_away_and_back_counts_once():
+def test_a_time_that_moves_away_and_back_counts_once() -> None:
     ticks = TickSchedule()
     for due in (NOON, LATER, NOON):
         ticks.set(0, b"a", due)
     assert ticks.due(LATER, 10) == {0: [b"a"]}
 
 
-def test_at_most_the_limit_is_due_at_once_and_the_rest_next_time():
+def test_at_most_the_limit_is_due_at_once_and_the_rest_next_time() -> None:
     ticks = TickSchedule()
     ticks.rebuild([(0, b"a", NOON), (1, b"b", NOON), (1, b"c", None), (1, b"d", LATER)])
     first = ticks.due(NOON, 1)
