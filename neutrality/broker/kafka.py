@@ -313,7 +313,7 @@ class KafkaReader:
             self._partitions += [KafkaTopicPartition(topic, number) for number in sorted(numbers)]
         self._consumer.assign(self._partitions)
         # resolved now: kafka-python's own seek_to_end looks for the end at the first poll, behind what was written meanwhile
-        ask = self._consumer.end_offsets if start == "end" else self._consumer.beginning_offsets
+        ask: Any = self._consumer.end_offsets if start == "end" else self._consumer.beginning_offsets
         default = ask(self._partitions)
         given: Mapping[TopicPartition, int] = {} if isinstance(start, str) else start
         for partition in self._partitions:
