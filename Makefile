@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.locked
 
-.PHONY: up demo test check unit bench-latency generate clean
+.PHONY: help up demo test check unit bench-latency generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -44,6 +44,9 @@ generate: $(STAMP) ## write the generated files anew
 
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
 	@$(BIN)/python -m benchmarks.latency
+
+screenshot: $(STAMP) ## draw docs/images/demo.svg anew from a real run
+	@$(BIN)/python docs/images/record.py
 
 clean: ## remove what was installed here (not the user's cache)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -56,14 +56,17 @@ class LiveView:
                 self._line("score", f"{escape(now.name)} for {labs}: {move}")
 
     def alerted(self, alerts: Sequence[Alert]) -> None:
-        """Alerts that reached labs: those that say the same are told once, with all labs that got them."""
-        told: dict[tuple[str, ...], list[str]] = {}
+        """Alerts that reached labs: those that say the same for the same reasons are told once, with all labs that got them."""
+        told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for alert in alerts:
-            told.setdefault((alert.rule, *words.alert_lines(alert)), []).append(alert.lab)
-        for (_, *lines), labs in told.items():
-            self._line("[yellow]alert[/]", f"[yellow]to {', '.join(sorted(labs))}:[/] {lines[0]}", label_width=len("alert"))
-            for line in lines[1:]:
-                self._line("", line)
+            told.setdefault((words.alert_title(alert), tuple(words.reason_lines(alert))), []).append(alert.lab)
+        by_reasons: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+        for (title, reasons), labs in told.items():
+            by_reasons.setdefault((tuple(sorted(labs)), reasons), []).append(title)
+        for (reached, reasons), titles in sorted(by_reasons.items()):
+            self._line("[yellow]alert[/]", f"[yellow]to {', '.join(reached)}:[/] {'; '.join(titles)}", label_width=len("alert"))
+            for line in reasons:
+                self._line("", f"because {line}")
 
     def _moves(self, was: Assessment | None, now: Assessment) -> list[tuple[str, str]]:
         grouped: dict[str, list[str]] = {}

@@ -27,7 +27,7 @@ from neutrality.cli.supervisor import Backoff, ServiceSpec, Supervised
 from neutrality.events.vocabulary import iso
 
 HOST: Final = "127.0.0.1"
-_KEPT: Final = ("kafka", "alerts.db", "alerts.db-wal", "alerts.db-shm", "scoring")
+_KEPT: Final = ("kafka", "alerts.db", "alerts.db-wal", "alerts.db-shm", "alerts.db.lock", "scoring")
 _KAFKA_RESTARTS: Final = 3
 
 

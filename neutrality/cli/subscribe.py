@@ -73,9 +73,8 @@ def _show(alert: Alert, *, as_json: bool) -> None:
         print_json(alert)
         return
     console = Console(highlight=False, soft_wrap=True)
-    first, *others = words.alert_lines(alert)
-    console.print(f"[dim]{alert.raised_at}[/] [yellow]{alert.rule}[/] {first}")
-    for line in others:
+    console.print(f"[dim]{alert.raised_at}[/] [yellow]{alert.rule}[/] {words.alert_title(alert)}")
+    for line in words.reason_lines(alert):
         console.print(f"    {line}")
 
 

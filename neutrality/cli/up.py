@@ -125,7 +125,8 @@ def up(
         if demo:
             end("interrupted before the scenario was seen through", Exit.FAILED)
     finally:
-        view.notice("stopping")
+        if stack.services:
+            view.notice("stopping")
         stack.stop()
     if demo and failures:
         end("the scenario calls for what did not come:\n  " + "\n  ".join(failures), Exit.FAILED)

@@ -6,6 +6,7 @@ Points are shown to one decimal; a vendor without ownership data is *not rated*,
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from neutrality.events.alert import Alert
 from neutrality.events.assessment import CHANNELS, Assessment, Score
 
 NOT_RATED: Final = "not rated: no ownership data"
+_LEAST_PART: Final = 0.2
 _GRADE_STYLE: Final = {"N1": "green", "N2": "green", "N3": "yellow", "N4": "red", "N5": "bold red", "NR": "dim"}
 _OUTLOOK_STYLE: Final = {"negative": "red", "positive": "green", "developing": "yellow", "stable": "default"}
 
@@ -34,12 +36,12 @@ def interval(score: Score) -> str:
 
 
 def coverage(assessment: Assessment) -> str:
-    """Which channels have any claim: `ownership, revenue; unknown: votes, governance`."""
+    """Which channels have any claim: `ownership, revenue; not votes, governance`."""
     known = [channel for channel in CHANNELS if assessment.coverage.get(channel)]
     unknown = [channel for channel in CHANNELS if not assessment.coverage.get(channel)]
     if not unknown:
         return "all four channels"
-    return (", ".join(known) or "nothing") + "; unknown: " + ", ".join(unknown)
+    return f"{', '.join(known)}; not {', '.join(unknown)}" if known else "nothing"
 
 
 def standing(score: Score) -> str:
@@ -85,26 +87,31 @@ def evidence(items: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(found) or "nobody named"
 
 
-def alert_lines(alert: Alert, *, most_reasons: int = 3) -> list[str]:
-    """An alert as a line and one line a reason; the line shows what its rule is about."""
-    lines = [f"[bold]{escape(alert.title)}[/]"]
-    for reason in alert.reasons[:most_reasons]:
-        cost = f"{reason.points:.1f} points, " if abs(reason.points) >= 0.05 else ""
-        lines.append(
-            f"{escape(reason.summary)} [dim]({cost}{escape(reason.channel)}, {escape(reason.status)};"
-            f" source: {escape(evidence(reason.evidence))})[/]"
-        )
-    if len(alert.reasons) > most_reasons:
-        lines.append(f"[dim]and {len(alert.reasons) - most_reasons} more[/]")
-    return lines
+def alert_title(alert: Alert) -> str:
+    """What happened, without the lab and the reason, which are told beside it."""
+    title = alert.title
+    for reason in alert.reasons[:1]:
+        title = title.removesuffix(f": {reason.summary}")
+    return f"[bold]{escape(title.replace(f' for {alert.lab}', ''))}[/]"
+
+
+def reason_lines(alert: Alert) -> list[str]:
+    """The reasons that matter, one line each, with who says so: those that weigh at least a fifth of the first."""
+    heaviest = max((abs(reason.points) for reason in alert.reasons), default=0.0)
+    return [
+        f"{escape(reason.summary)} [dim]({reason.points:.1f} points, {escape(reason.channel)}, {escape(reason.status)};"
+        f" source: {escape(evidence(reason.evidence))})[/]"
+        for reason in alert.reasons
+        if abs(reason.points) >= _LEAST_PART * heaviest
+    ]
 
 
 def scores_table(assessments: Sequence[Assessment], lab: str | None) -> Table:
     """Every vendor's score towards one lab, or the headline."""
     towards = "towards any lab without ties" if lab is None else f"towards {lab}"
-    table = Table(title=f"Neutrality {towards}", title_justify="left", highlight=False)
-    for heading in ("vendor", "score", "grade", "outlook", "projected", "low to high", "known"):
-        table.add_column(heading, justify="right" if heading in ("score", "projected") else "left")
+    table = Table(title=f"Neutrality {towards}", title_justify="left", highlight=False, box=SIMPLE_HEAD)
+    for heading in ("vendor", "score", "grade", "outlook", "projected", "range", "known"):
+        table.add_column(heading, justify="right" if heading in ("score", "projected") else "left", no_wrap=heading == "vendor")
     for assessment in assessments:
         score = assessment.score_for(lab)
         name = escape(assessment.name)
@@ -125,7 +132,9 @@ def scores_table(assessments: Sequence[Assessment], lab: str | None) -> Table:
 
 def labs_table(assessment: Assessment, labs: Iterable[str], before: Assessment | None = None) -> Table:
     """One vendor's score towards each lab, and what it was."""
-    table = Table(title=f"{escape(assessment.name)}: neutrality towards each lab", title_justify="left", highlight=False)
+    table = Table(
+        title=f"{escape(assessment.name)}: neutrality towards each lab", title_justify="left", highlight=False, box=SIMPLE_HEAD
+    )
     for heading in ("lab", *(["before"] if before is not None else []), "score", "grade", "outlook", "projected"):
         table.add_column(heading, justify="right" if heading in ("before", "score", "projected") else "left")
     for lab in labs:

@@ -151,7 +151,7 @@ class Engine:
             self._ticks.rebuild((partition, key, vertex.next_change) for partition, key, vertex in store.items())
         except ValueError as error:
             # told here, since Faust drops what a recovery callback raises
-            log.error("state_unreadable", error=str(error))  # noqa: TRY400  the state is named, a trace would not help
+            log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
             self.fail(error)
             return
         self._metrics.vertices.set(store.count())
@@ -176,6 +176,7 @@ class Engine:
     def fail(self, error: BaseException) -> None:
         """Something beyond repair happened: take nothing more, and let the worker know."""
         self._closed = True
+        self._ready = False
         self._metrics.ready.set(0)
         if not self.failure.done():
             self.failure.set_result(error)

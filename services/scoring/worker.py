@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import faust
+import structlog
 from faust.types import TP
 
 from neutrality.model.methodology import Methodology
@@ -31,6 +32,8 @@ SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
 MAX_FETCH_BYTES: Final = 4 * 1024 * 1024  # a partition; some 5,000 events
 QUEUED_BATCHES: Final = 16  # batches between fetch and engine: at most 32,000 records in memory
 HEARTBEATS_PER_SESSION: Final = 3
+
+log = structlog.get_logger("services.scoring.stream")  # not the module: Faust logs under its name
 
 
 class ScoringApp(faust.App):
@@ -88,7 +91,12 @@ async def tick_for_ever(app: ScoringApp, metrics: ScoringMetrics, interval_s: fl
     while True:
         await asyncio.sleep(interval_s)
         if app.engine.ready:
-            metrics.lag.set(_consumer(app).lag_records())
+            consumer = _consumer(app)
+            metrics.lag.set(consumer.lag_records())
+            if consumer.is_stuck(app.loop.time()):
+                metrics.rereads.inc()
+                log.warning("log_read_again_after_a_stall")
+                await consumer.perform_seek()
             await app.engine.tick()
 
 

@@ -25,7 +25,7 @@ from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
-from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP, REJECTED, SCORES, TOPICS
+from neutrality.topics import OWNERSHIP, REJECTED, SCORES, TOPICS
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.partitions import partition_of
 from services.scoring.seeding import seed_offsets
@@ -136,7 +136,7 @@ def committed(broker: EmbeddedKafka, group: str) -> dict[tuple[str, int], int | 
     with consumer(broker, group_id=group) as found:
         return {
             (topic, partition): found.committed(TopicPartition(topic, partition))
-            for topic in (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
+            for topic in SOURCES
             for partition in range(PARTITIONS)
         }
 
@@ -149,21 +149,23 @@ def begin_at_the_end(broker: EmbeddedKafka, group: str) -> None:
         found.commit({tp: OffsetAndMetadata(end, "", -1) for tp, end in found.end_offsets(tps).items()})
 
 
-def lag(broker: EmbeddedKafka, group: str) -> int:
-    with consumer(broker) as found:
-        ends = found.end_offsets([TopicPartition(topic, partition) for topic, partition in committed(broker, group)])
-    return sum(ends[TopicPartition(*tp)] - (offset or 0) for tp, offset in committed(broker, group).items())
-
-
 def wait_until(reached: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not reached():
         assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
-        time.sleep(0.3)
+        time.sleep(0.2)
 
 
 def wait_for_quiet(broker: EmbeddedKafka, group: str) -> None:
-    wait_until(lambda: lag(broker, group) == 0, "all records applied and committed")
+    """Until all records of the source topics are applied and committed, those that came of them included."""
+    with consumer(broker, group_id=group) as found:
+        tps = [TopicPartition(topic, partition) for topic in SOURCES for partition in range(PARTITIONS)]
+
+        def quiet() -> bool:
+            ends = found.end_offsets(tps)
+            return all((found.committed(tp) or 0) >= ends[tp] for tp in tps)
+
+        wait_until(quiet, "all records applied and committed")
 
 
 def undisturbed(events: Iterable[Event]) -> dict[str, Assessment]:
@@ -245,7 +247,7 @@ def test_a_worker_killed_again_and_again_while_events_flow_ends_in_the_undisturb
     worker = start()
     for first in range(0, len(events), 500):
         publish(broker, events[first : first + 500], pause_s=0.001)
-        time.sleep(random.uniform(0, 1))
+        time.sleep(random.uniform(0, 0.7))
         worker.kill()
         assert worker.wait() == -signal.SIGKILL
         worker = start()

@@ -9,11 +9,17 @@ What Faust 0.15 does there that loses events, and what is done instead:
   the first commit stays lost. Here every partition is sought, also to 0.
 - `_drain_messages` drops what lies before a remembered read offset, which it may set after a seek back. Here it remembers none.
 - `on_buffer_full` takes partitions out of the fetch and, with all of them out, sleeps a second. Here the bounded queue alone holds back.
+- `Recovery.on_recovery_completed` seeks the sources, and only then calls `flow_control.resume`, which clears the queues: what was fetched in
+  between is dropped after the seek, and with the gap rule above committed over. Here sources are fetched only once the flow is resumed.
+- Recovery empties the set of active partitions while a fetch with it is under way; aiokafka takes the empty set for all partitions, and Faust
+  drops what comes, after the seek too. Here an empty set is none.
+- Whatever else is dropped shows as a hole between ranges as soon as the next record comes, or, if none comes, as a partition that was
+  fetched further than it was applied and does not move (`is_stuck`); both lead back to the committed offset.
 - A consumer that reads uncommitted data also reads what a transactional producer has taken back. Here it reads committed data.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any, Final, cast
 
 import aiokafka
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -24,12 +30,24 @@ from faust.types.transports import TPorTopicSet
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import FetchedRecords, RecordBatch
 
+STUCK_AFTER_S: Final = 10.0  # a batch in hand takes 0.2 s, a full queue of them a few seconds
+
 
 class _Forgetful(dict[TP, int | None]):
     """Faust's read offsets, never remembered (see the module)."""
 
     def __getitem__(self, _tp: TP) -> None:
         return None
+
+
+class _NotEmpty:
+    """The partitions to fetch, as they are at the moment: aiokafka takes an empty set for all, and Faust empties it during a fetch."""
+
+    def __init__(self, partitions: Container[TP]) -> None:
+        self._partitions = partitions
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._partitions
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -52,7 +70,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  Faust's signature
         max_records: int | None = None,
     ) -> Any:
-        fetched = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        active: Any = _NotEmpty(active_partitions)
+        fetched = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
         ranged = {}
         assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
         for tp, records in fetched.items():
@@ -80,15 +99,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not tps:
             return {}
         first, last = await kafka.beginning_offsets(tps), await kafka.end_offsets(tps)
+        committed = {tp: await kafka.committed(tp) for tp in tps}
         positions = {}
-        for tp in tps:
-            committed = await kafka.committed(tp)
+        # no await from here on: whatever is fetched after the seek meets the ledger that knows of it
+        for tp, offset in committed.items():
             # beyond the log: the topic was created anew under an old group
-            position = first[tp] if committed is None or committed > last[tp] else committed
+            position = first[tp] if offset is None or offset > last[tp] else offset
             kafka.seek(tp, position)
             self._starts[tp] = position
             positions[TP(tp.topic, tp.partition)] = position
+        self.consumer.ledger.restart(positions)  # type: ignore[attr-defined]  # a BatchConsumer's
         return positions
+
+    def fetched_to(self, tp: TP) -> int | None:
+        """Where the next fetch of a partition begins; None if it is not known. For use from any thread."""
+        return self._starts.get(tp)
 
 
 class BatchConsumer(FaustConsumer):
@@ -97,6 +122,8 @@ class BatchConsumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Replace Faust's tracking of offsets."""
         self.ledger = OffsetLedger()
+        self._resuming: set[TP] = set()
+        self._unmoved: dict[TP, tuple[int, float]] = {}
         super().__init__(*args, **kwargs)
         self._read_offset = _Forgetful()
 
@@ -139,9 +166,38 @@ class BatchConsumer(FaustConsumer):
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets and admit batches from there."""
-        positions = await self._thread.seek_to_committed()
-        self.ledger.restart(positions)
-        self._committed_offset.update(positions)
+        self._committed_offset.update(await self._thread.seek_to_committed())
+        self._unmoved.clear()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from partitions once the flow is resumed (see the module)."""
+        self._resuming.update(tps)
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch no more from partitions."""
+        paused = set(tps)
+        self._resuming -= paused
+        super().pause_partitions(paused)
+
+    def resume_flow(self) -> None:
+        """Fetch and hand out."""
+        super().resume_partitions(self._resuming)
+        self._resuming.clear()
+        super().resume_flow()
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether a partition was fetched further than it was applied, and has not moved for `STUCK_AFTER_S`; `now_s` is monotonic."""
+        stuck = False
+        for tp, position in self.ledger.positions().items():
+            fetched = cast("BatchConsumerThread", self._thread).fetched_to(tp)
+            seen, since_s = self._unmoved.get(tp, (-1, now_s))
+            if fetched is None or fetched <= position:
+                self._unmoved.pop(tp, None)
+            elif seen != position:
+                self._unmoved[tp] = (position, now_s)
+            else:
+                stuck = stuck or now_s - since_s >= STUCK_AFTER_S
+        return stuck
 
     def on_buffer_full(self, tp: TP) -> None:
         """Do nothing (see the module)."""

@@ -21,7 +21,7 @@ class Admission(Enum):
 
 
 class OffsetLedger:
-    """Next offset to apply for each partition. Owned by the consumer; used on the app's event loop only."""
+    """Next offset to apply for each partition. Owned by the consumer. `restart` is called in its thread, the rest on the app's event loop."""
 
     def __init__(self) -> None:
         """Start without partitions: nothing is admitted before `restart`."""
@@ -42,15 +42,17 @@ class OffsetLedger:
             return Admission.UNKNOWN
         return Admission.APPLY if start <= position else Admission.HOLE
 
-    def applied(self, tp: TP, start: int, end: int) -> None:
+    def applied(self, tp: TP, start: int, end: int) -> bool:
         """The range [start, end) has been applied, and all it led to is in Kafka.
 
-        Raises:
-            ValueError: the range was not admitted; committing past it would lose what lies between.
+        False, and nothing is acknowledged, if it does not join what was applied before (reading has gone back while it was in hand):
+        committing past it would lose what lies between. It will be read and applied again.
         """
-        if self.admit(tp, start) is not Admission.APPLY:
-            raise ValueError(f"{tp}: offsets {start} to {end} do not join what was applied up to {self._next.get(tp)}")
-        self._next[tp] = max(self._next[tp], end)
+        position = self._next.get(tp)
+        if position is None or start > position:
+            return False
+        self._next[tp] = max(position, end)
+        return True
 
     def position(self, tp: TP) -> int | None:
         """Next offset to apply; None if the partition is not read here."""
