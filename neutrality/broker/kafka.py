@@ -22,6 +22,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 
 from neutrality.broker.port import (
+    BrokerError,
     BrokerUnavailable,
     ConsumedRecord,
     OutgoingRecord,
@@ -76,9 +77,12 @@ def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: i
     wrong = [f"{name} has {count} partitions, not {partitions}" for name, count in sorted(found.items()) if count != partitions]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(declared)]
     for name, configs in admin.describe_configs(resources, config_filter="all")["topic"].items():
-        policy = configs["cleanup.policy"]["value"]
-        if policy != declared[name].cleanup_policy:
-            wrong.append(f"{name} has cleanup.policy {policy}, not {declared[name].cleanup_policy}")
+        # retention too: the input topics are the source of truth, and a topic that a client's first record made keeps seven days
+        for setting, value in sorted(declared[name].config.items()):
+            if setting not in configs:  # a topic that was made a moment ago is described without its settings
+                raise BrokerUnavailable(f"Kafka does not tell {setting} of {name} yet")
+            if (there := configs[setting]["value"]) != value:
+                wrong.append(f"{name} has {setting} {there}, not {value}")
     if wrong:
         raise TopicMismatch("; ".join(wrong) + ". Give the declared settings, or alter the topic")
 
@@ -122,8 +126,7 @@ class KafkaPublisher:
         """See RecordPublisher."""
         if self._closing:
             raise BrokerUnavailable("the publisher is closing")
-        if len(self._answers) >= self._max_in_flight:
-            raise Overloaded(f"{len(self._answers)} records are in flight")
+        self._make_sure_of_room(1)
         answer: asyncio.Future[PublishedRecord] = self._loop.create_future()
         self._answers.add(answer)
         self._queue.put(_Sending(record, answer))
@@ -140,6 +143,7 @@ class KafkaPublisher:
 
     async def publish_all(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord, ...]:
         """See RecordPublisher."""
+        self._make_sure_of_room(len(records))  # all or none: a batch cut off here would be written anew by each of its repeats
         results = await asyncio.gather(*[self.publish(record) for record in records], return_exceptions=True)
         published = []
         for result in results:
@@ -160,6 +164,10 @@ class KafkaPublisher:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, self._deadline_s)
 
+    def _make_sure_of_room(self, records: int) -> None:
+        if len(self._answers) + records > self._max_in_flight:
+            raise Overloaded(f"{len(self._answers)} records are in flight and {records} more would pass the bound")
+
     def _missed_deadline(self) -> None:
         now = self._loop.time()
         if self._stuck_since is None:
@@ -174,7 +182,7 @@ class KafkaPublisher:
             return
         self._producer = None
         log.warning("producer_replaced", client_id=self._client_id, reason=reason)
-        threading.Thread(target=producer.close, kwargs={"timeout": 0}, name=f"{self._client_id}-retired", daemon=True).start()
+        threading.Thread(target=_end_now, args=(producer,), name=f"{self._client_id}-retired", daemon=True).start()
 
     def _send_for_ever(self) -> None:
         """The sending thread: the only one that may block on Kafka."""
@@ -201,6 +209,9 @@ class KafkaPublisher:
             self._answer(sending, RecordTooLarge(str(error)))
         except (KafkaError, OSError) as error:
             self._answer(sending, BrokerUnavailable(str(error)))
+        except Exception as error:  # refused for good: this one thread must outlive any record
+            log.exception("record_not_sendable", client_id=self._client_id, topic=record.topic)
+            self._answer(sending, BrokerError(f"not sendable to {record.topic!r}: {error}"))
         else:
             future.add_callback(lambda written: self._answer(sending, _published(written)))
             future.add_errback(lambda error: self._failed(sending, producer, error))
@@ -248,6 +259,18 @@ class KafkaPublisher:
             producer.close(timeout=self._deadline_s)
         except KafkaError as error:
             log.warning("producer_close_failed", client_id=self._client_id, error=str(error))
+
+
+def _end_now(producer: KafkaProducer) -> None:
+    """End a producer that is out of use, with whatever it still holds.
+
+    Its `close` first flushes, raises if records are left, and then ends nothing: its thread, its connections and its records would stay for
+    the life of the process.
+    """
+    try:
+        producer.close(timeout=0)
+    except KafkaError:
+        producer._sender.force_close()  # noqa: SLF001 - kafka-python has no public way to give up what is buffered
 
 
 def _published(written: Any) -> PublishedRecord:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     delete,
     event,
     func,
@@ -87,6 +88,21 @@ _alerts = Table(
     sqlite_autoincrement=True,
 )
 Index("alerts_outbox", _alerts.c.position, sqlite_where=_alerts.c.delivered.is_(False))
+
+
+def _put(table: Table) -> Any:
+    """Insert a row, or overwrite the one of the same primary key."""
+    statement = upsert(table)
+    keys = [column.name for column in table.primary_key]
+    rest = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
+
+
+_PUT_VENDOR: Final = _put(_vendors)
+_PUT_REFERENCE: Final = _put(_references)
+_PUT_OFFSET: Final = _put(_offsets)
+_PUT_SUBSCRIPTION: Final = _put(_subscriptions)
+_ADD_ALERT: Final = upsert(_alerts).on_conflict_do_nothing(index_elements=["id"])
 
 
 class DatabaseInUse(Exception):  # noqa: N818 - named for what it is
@@ -171,8 +187,7 @@ class Database:
             known = (await connection.execute(select(_subscriptions.c.terms).where(*key))).scalar()
             if known == document:
                 return False
-            values = {"lab": wanted.lab, "name": wanted.name, "terms": document}
-            await connection.execute(_put(_subscriptions, values, ("lab", "name")))
+            await connection.execute(_PUT_SUBSCRIPTION, {"lab": wanted.lab, "name": wanted.name, "terms": document})
             await connection.execute(
                 delete(_references).where(_references.c.lab == wanted.lab, _references.c.name == wanted.name)
             )
@@ -221,22 +236,17 @@ class Database:
         async with self._engine.connect() as connection:
             return (await connection.execute(select(func.max(_alerts.c.position)))).scalar() or 0
 
-    async def outbox(self, limit: int) -> tuple[StoredAlert, ...]:
-        """Alerts that Kafka does not have yet, in order."""
-        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.delivered.is_(False))
+    async def outbox(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
+        """Alerts behind a position that are not marked as delivered, in order."""
+        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.delivered.is_(False), _alerts.c.position > after)
         async with self._engine.connect() as connection:
             return _stored(await connection.execute(query.order_by(_alerts.c.position).limit(limit)))
 
-    async def outbox_depth(self) -> int:
-        """How many alerts Kafka does not have yet."""
-        async with self._engine.connect() as connection:
-            query = select(func.count()).select_from(_alerts).where(_alerts.c.delivered.is_(False))
-            return (await connection.execute(query)).scalar() or 0
-
-    async def mark_delivered(self, positions: Sequence[int]) -> None:
+    async def mark_delivered(self, ids: Sequence[str]) -> None:
         """Kafka has these."""
+        rows = [{"known": identity} for identity in ids]
         async with self._engine.begin() as connection:
-            await connection.execute(update(_alerts).where(_alerts.c.position.in_(positions)).values(delivered=True))
+            await connection.execute(update(_alerts).where(_alerts.c.id == bindparam("known")).values(delivered=True), rows)
 
 
 async def subscriptions_of(connection: AsyncConnection, lab: str | None = None) -> tuple[Subscription, ...]:
@@ -269,25 +279,17 @@ async def keep(
     offsets: Mapping[TopicPartition, int],
 ) -> None:
     """Write what a batch led to; an alert whose id is known is not written again."""
-    for found in assessments.values():
-        values = {"vendor": found.vendor, "version": found.version, "assessment": assessment_to_bytes(found)}
-        await connection.execute(_put(_vendors, values, ("vendor",)))
-    for (lab, name, vendor), score in references.items():
-        await connection.execute(
-            _put(_references, {"lab": lab, "name": name, "vendor": vendor, "score": score}, ("lab", "name", "vendor"))
-        )
+    if assessments:
+        rows = [{"vendor": a.vendor, "version": a.version, "assessment": assessment_to_bytes(a)} for a in assessments.values()]
+        await connection.execute(_PUT_VENDOR, rows)
+    if references:
+        rows = [{"lab": lab, "name": name, "vendor": vendor, "score": score} for (lab, name, vendor), score in references.items()]
+        await connection.execute(_PUT_REFERENCE, rows)
     if alerts:
         rows = [{"id": a.id, "lab": a.lab, "vendor": a.vendor, "document": orjson.dumps(a), "delivered": False} for a in alerts]
-        await connection.execute(upsert(_alerts).on_conflict_do_nothing(index_elements=["id"]), rows)
-    for (topic, partition), offset in offsets.items():
-        await connection.execute(
-            _put(_offsets, {"topic": topic, "partition": partition, "next_offset": offset}, ("topic", "partition"))
-        )
-
-
-def _put(table: Table, values: Mapping[str, Any], key: Sequence[str]) -> Any:
-    rest = {name: value for name, value in values.items() if name not in key}
-    return upsert(table).values(**values).on_conflict_do_update(index_elements=list(key), set_=rest)
+        await connection.execute(_ADD_ALERT, rows)
+    rows = [{"topic": topic, "partition": partition, "next_offset": offset} for (topic, partition), offset in offsets.items()]
+    await connection.execute(_PUT_OFFSET, rows)
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -7,14 +7,15 @@ from typing import Final, Protocol
 import structlog
 
 from neutrality.broker.port import BrokerError, OutgoingRecord, RecordPublisher
-from neutrality.events.alert import alert_to_kafka
+from neutrality.events.alert import Alert, alert_to_kafka
 from neutrality.topics import alerts_topic
-from services.alerts.database import Database, StoredAlert
+from services.alerts.database import Database
 from services.alerts.metrics import AlertsMetrics
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-BATCH: Final = 500
+PAGE: Final = 500
+MARK_EVERY_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -28,7 +29,10 @@ class LabTopics(Protocol):
 
 
 class Delivery:
-    """The one worker of the outbox. `wake` tells it that there is something; `run` never ends by itself."""
+    """The one worker of the outbox. What was committed is offered to it in memory; the database is asked only for what an earlier process left.
+
+    What Kafka has is marked in the database once a second: a crash before that sends some alerts again, under their ids.
+    """
 
     def __init__(
         self,
@@ -45,51 +49,84 @@ class Delivery:
         self._topics = topics
         self._metrics = metrics
         self._now_ms = now_ms
-        self._woken = asyncio.Event()
-        self._woken.set()  # what an earlier process left behind comes first
+        self._waiting: list[Alert] = []
+        self._unmarked: list[str] = []
+        self._offered = asyncio.Event()
 
-    def wake(self) -> None:
-        """There are new alerts."""
-        self._woken.set()
+    def offer(self, alerts: Sequence[Alert]) -> None:
+        """These were committed just now."""
+        self._waiting += alerts
+        self._offered.set()
+
+    async def load(self) -> None:
+        """Take up what an earlier process left behind; before anything is offered."""
+        position = 0
+        while batch := await self._database.outbox(position, PAGE):
+            self.offer([stored.alert for stored in batch])
+            position = batch[-1].position
 
     async def run(self) -> None:
         """Deliver for ever; while Kafka is away try again, ever more slowly."""
+        await self.load()
+        marking = asyncio.create_task(self._mark_for_ever())
+        try:
+            await self._deliver_for_ever(marking)
+        finally:
+            marking.cancel()
+            await asyncio.gather(marking, return_exceptions=True)
+            await self.mark()
+
+    async def _deliver_for_ever(self, marking: "asyncio.Task[None]") -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            await self._woken.wait()
-            self._woken.clear()
+            await self._offered.wait()
+            self._offered.clear()
+            if marking.done():
+                marking.result()
             try:
                 await self.work_off()
             except BrokerError as error:
                 self._metrics.broker_errors.inc()
                 log.warning("delivery_postponed", error=str(error), retry_in_s=pause_s)
-                await asyncio.sleep(pause_s)
+                # not slept here: what is offered meanwhile, to other labs, need not wait
+                asyncio.get_running_loop().call_later(pause_s, self._offered.set)
                 pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
-                self._woken.set()
             else:
                 pause_s = FIRST_PAUSE_S
 
+    async def _mark_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(MARK_EVERY_S)
+            await self.mark()
+
+    async def mark(self) -> None:
+        """Note in the database what Kafka has."""
+        if self._unmarked:
+            marked, self._unmarked = self._unmarked, []
+            await self._database.mark_delivered(marked)
+
     async def work_off(self) -> None:
-        """Deliver all that is in the outbox. Raises BrokerError if Kafka did not take something; that stays there."""
-        while batch := await self._database.outbox(BATCH):
-            self._metrics.outbox_depth.set(await self._database.outbox_depth())
-            queues: dict[tuple[str, str], list[StoredAlert]] = {}
-            for stored in batch:
-                queues.setdefault((stored.alert.lab, stored.alert.vendor), []).append(stored)
+        """Deliver all that waits. Raises BrokerError if Kafka did not take something; that goes on waiting, in its order."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            self._metrics.outbox_depth.set(len(batch))
+            queues: dict[tuple[str, str], list[Alert]] = {}
+            for alert in batch:
+                queues.setdefault((alert.lab, alert.vendor), []).append(alert)
             outcomes = await asyncio.gather(*[self._deliver(queue) for queue in queues.values()])
-            done = [position for delivered, _ in outcomes for position in delivered]
-            if done:
-                await self._database.mark_delivered(done)
+            done = {identity for delivered, _ in outcomes for identity in delivered}
+            self._unmarked += done
             error = next((failure for _, failure in outcomes if failure is not None), None)
             if error is not None:
+                self._waiting = [alert for alert in batch if alert.id not in done] + self._waiting
+                self._metrics.outbox_depth.set(len(self._waiting))
                 raise error
         self._metrics.outbox_depth.set(0)
 
-    async def _deliver(self, queue: Sequence[StoredAlert]) -> tuple[list[int], BrokerError | None]:
+    async def _deliver(self, queue: Sequence[Alert]) -> tuple[list[str], BrokerError | None]:
         """One lab's alerts on one vendor, one after another; the first failure ends it, so that none overtakes another."""
-        delivered: list[int] = []
-        for stored in queue:
-            alert = stored.alert
+        delivered: list[str] = []
+        for alert in queue:
             headers, value = alert_to_kafka(alert)
             try:
                 await self._topics.ensure(alert.lab)
@@ -97,7 +134,7 @@ class Delivery:
                 await self._publisher.publish(record)
             except BrokerError as error:
                 return delivered, error
-            delivered.append(stored.position)
+            delivered.append(alert.id)
             self._metrics.delivered.labels("kafka").inc()
             if alert.cause is not None:
                 self._metrics.event_to_alert.observe(max(0.0, (self._now_ms() - alert.cause.accepted_ms) / 1000.0))

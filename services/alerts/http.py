@@ -5,10 +5,11 @@ between what is stored and what comes in.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
@@ -30,11 +31,18 @@ from neutrality.http import (
 )
 from services.alerts.database import Database
 from services.alerts.domain.subscription import Subscription, SubscriptionName, SubscriptionTerms
+from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.settings import AlertsSettings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-LabId = Annotated[EntityId, Path(description="The lab's entity id.")]
+LabId = Annotated[
+    str,
+    Path(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$",  # an entity id without ":", which Kafka's topic names do not take
+        description="The lab's entity id: lower-case letters, digits and . _ -, at most 128 characters.",
+    ),
+]
 VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
 Name = Annotated[SubscriptionName, Path()]
 
@@ -48,31 +56,33 @@ _UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "S
 
 
 class Commits:
-    """Wakes open streams after a commit, and ends them at the stop."""
+    """Wakes a lab's open streams after a commit that raised alerts for it, and ends all at the stop."""
 
     def __init__(self) -> None:
         """Nothing was committed yet."""
-        self._waiting: asyncio.Event = asyncio.Event()
+        self._waiting: dict[str, asyncio.Event] = {}
         self.closed = False
 
-    def notify(self) -> None:
-        """Something was committed."""
-        waiting, self._waiting = self._waiting, asyncio.Event()
-        waiting.set()
+    def notify(self, labs: Iterable[str]) -> None:
+        """Alerts to these labs were committed."""
+        for lab in set(labs):
+            if (waiting := self._waiting.pop(lab, None)) is not None:
+                waiting.set()
 
     def close(self) -> None:
         """The service stops: streams end."""
         self.closed = True
-        self.notify()
+        self.notify(list(self._waiting))
 
-    def next(self) -> asyncio.Event:
+    def next(self, lab: str) -> asyncio.Event:
         """Set by the next commit. Take it before looking into the database, so that nothing comes between."""
-        return self._waiting
+        return self._waiting.setdefault(lab, asyncio.Event())
 
 
-def build_app(
+def build_app(  # noqa: PLR0913 - the parts that main has made
     settings: AlertsSettings,
-    database: Callable[[], Database],
+    database: Database,
+    intake: Intake,
     commits: Commits,
     metrics: AlertsMetrics,
     registry: CollectorRegistry,
@@ -80,7 +90,7 @@ def build_app(
     is_ready: Callable[[], Any],
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """The HTTP application. `database` is asked for when it is needed, since it is opened when the application starts."""
+    """The HTTP application. It owns nothing."""
     app = FastAPI(
         title="Neutrality Watch: alerts",
         version="1",
@@ -90,7 +100,7 @@ def build_app(
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    _add_subscriptions(app, database)
+    _add_subscriptions(app, database, intake)
     _add_alerts(app, settings, database, commits, metrics)
     _add_vendors(app, database)
     add_health(app, is_ready)
@@ -99,7 +109,7 @@ def build_app(
     return app
 
 
-def _add_subscriptions(app: FastAPI, database: Callable[[], Database]) -> None:
+def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None:
     path = "/labs/{lab}/subscriptions"
 
     @app.put(
@@ -114,16 +124,16 @@ def _add_subscriptions(app: FastAPI, database: Callable[[], Database]) -> None:
         """The same request twice changes nothing. Only changes after it raise alerts."""
         terms = await _terms(request)
         wanted = Subscription(lab=lab, name=name, vendors=terms.vendors, rules=terms.rules, drop_points=terms.drop_points)
-        created = await database().put_subscription(wanted)
+        created = await intake.put_subscription(wanted)
         return _json(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
 
     @app.get(path, tags=["subscriptions"], summary="A lab's subscriptions", response_class=Response)
     async def list_subscriptions(lab: LabId) -> Response:
-        return _json({"subscriptions": [_document(found) for found in await database().subscriptions(lab)]})
+        return _json({"subscriptions": [_document(found) for found in await database.subscriptions(lab)]})
 
     @app.get(path + "/{name}", tags=["subscriptions"], summary="One subscription", response_class=Response, responses=_UNKNOWN)
     async def get_subscription(lab: LabId, name: Name) -> Response:
-        found = next((found for found in await database().subscriptions(lab) if found.name == name), None)
+        found = next((found for found in await database.subscriptions(lab) if found.name == name), None)
         if found is None:
             raise _not_found(f"{lab} has no subscription {name!r}")
         return _json(_document(found))
@@ -138,14 +148,12 @@ def _add_subscriptions(app: FastAPI, database: Callable[[], Database]) -> None:
     )
     async def delete_subscription(lab: LabId, name: Name) -> Response:
         """Its alerts stay."""
-        if not await database().delete_subscription(lab, name):
+        if not await intake.delete_subscription(lab, name):
             raise _not_found(f"{lab} has no subscription {name!r}")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _add_alerts(
-    app: FastAPI, settings: AlertsSettings, database: Callable[[], Database], commits: Commits, metrics: AlertsMetrics
-) -> None:
+def _add_alerts(app: FastAPI, settings: AlertsSettings, database: Database, commits: Commits, metrics: AlertsMetrics) -> None:
     @app.get(
         "/labs/{lab}/alerts", tags=["alerts"], summary="A lab's alerts, in order", response_class=Response, responses=_UNKNOWN
     )
@@ -154,7 +162,7 @@ def _add_alerts(
         after: Annotated[str | None, Query(description="Id of the last alert seen.")] = None,
         limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
     ) -> Response:
-        found = await database().alerts(lab, await _position(database(), lab, after) if after is not None else 0, limit)
+        found = await database.alerts(lab, await _position(database, lab, after) if after is not None else 0, limit)
         return _json({"alerts": [stored.alert for stored in found]})
 
     @app.get(
@@ -175,11 +183,11 @@ def _add_alerts(
     ) -> EventSourceResponse:
         """Event `alert`; its id is the alert's id. Delivery is at least once: take each id once."""
         if last_event_id:
-            position = await _position(database(), lab, last_event_id)
+            position = await _position(database, lab, last_event_id)
         else:
-            position = 0 if start == "beginning" else await database().last_position()
+            position = 0 if start == "beginning" else await database.last_position()
         return EventSourceResponse(
-            _events(lab, position, database(), commits, metrics), ping=settings.heartbeat_s, send_timeout=30.0
+            _events(lab, position, database, commits, metrics), ping=settings.heartbeat_s, send_timeout=30.0
         )
 
 
@@ -189,7 +197,7 @@ async def _events(
     metrics.subscribers.inc()
     try:
         while not commits.closed:
-            committed = commits.next()
+            committed = commits.next(lab)
             found = await database.alerts(lab, position, _PAGE)
             for stored in found:
                 position = stored.position
@@ -201,12 +209,12 @@ async def _events(
         metrics.subscribers.dec()
 
 
-def _add_vendors(app: FastAPI, database: Callable[[], Database]) -> None:
+def _add_vendors(app: FastAPI, database: Database) -> None:
     towards = Annotated[EntityId | None, Query(alias="for", description="The lab; left out: a lab without ties.")]
 
     @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
     async def list_vendors(lab: towards = None) -> Response:
-        return _json({"vendors": [_vendor(found, lab) for found in await database().vendors()]})
+        return _json({"vendors": [_vendor(found, lab) for found in await database.vendors()]})
 
     @app.get(
         "/vendors/{vendor}",
@@ -216,7 +224,7 @@ def _add_vendors(app: FastAPI, database: Callable[[], Database]) -> None:
         responses=_UNKNOWN,
     )
     async def get_vendor(vendor: VendorId, lab: towards = None) -> Response:
-        found = await database().vendor(vendor)
+        found = await database.vendor(vendor)
         if found is None:
             raise _not_found(f"nothing is known of a vendor {vendor!r}")
         return _json({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
@@ -274,12 +282,13 @@ def _not_found(detail: str) -> HttpProblem:
 def openapi_document() -> str:
     """The OpenAPI document as committed in contracts/openapi/alerts.json."""
 
-    def no_database() -> Database:
-        raise RuntimeError("the document needs no database")
-
     async def never() -> bool:
         return False
 
     registry = CollectorRegistry()
-    app = build_app(AlertsSettings.model_construct(), no_database, Commits(), AlertsMetrics(registry), registry, is_ready=never)
+    metrics = AlertsMetrics(registry)
+    # no request is ever made to this application
+    database = cast("Database", None)
+    intake = Intake(database, metrics, clock=lambda: datetime(1970, 1, 1, tzinfo=UTC), committed=lambda _: None)
+    app = build_app(AlertsSettings.model_construct(), database, intake, Commits(), metrics, registry, is_ready=never)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

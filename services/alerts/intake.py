@@ -4,10 +4,13 @@ A crash before the commit leaves nothing, and the batch is read again; after it,
 none is skipped. A version that is not newer than the known one is a repeat and changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.broker.port import ConsumedRecord, TopicPartition
 from neutrality.events.alert import Alert
@@ -15,22 +18,49 @@ from neutrality.events.assessment import Assessment, InvalidAssessment, parse_as
 from neutrality.events.vocabulary import iso
 from services.alerts.database import Database, assessments_of, keep, references_of, subscriptions_of
 from services.alerts.domain.rules import decide
+from services.alerts.domain.subscription import Subscription
 from services.alerts.metrics import AlertsMetrics
+
+REMEMBERED_VENDORS: Final = 5_000  # some 10 kB each; beyond that the database is asked
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class Intake:
-    """Applies batches, one at a time. `committed` is called after each commit that raised alerts."""
+    """Applies batches and changes of subscriptions, one at a time. `committed` gets the alerts of each commit that raised any.
+
+    What the database says of vendors and subscriptions is remembered, which is sound because no other instance writes there.
+    """
 
     def __init__(
-        self, database: Database, metrics: AlertsMetrics, *, clock: Callable[[], datetime], committed: Callable[[], None]
+        self,
+        database: Database,
+        metrics: AlertsMetrics,
+        *,
+        clock: Callable[[], datetime],
+        committed: Callable[[Sequence[Alert]], None],
     ) -> None:
         """Who makes it owns the database."""
         self._database = database
         self._metrics = metrics
         self._clock = clock
         self._committed = committed
+        self._gate = asyncio.Lock()
+        self._subscriptions: tuple[Subscription, ...] | None = None
+        self._known: dict[str, Assessment | None] = {}
+        self._references: dict[tuple[str, str, str], float] = {}
+
+    async def put_subscription(self, wanted: Subscription) -> bool:
+        """Make or replace a subscription; whether it is new. Only changes after it are told."""
+        async with self._gate:
+            self._forget()
+            return await self._database.put_subscription(wanted)
+
+    async def delete_subscription(self, lab: str, name: str) -> bool:
+        """Remove a subscription; whether there was one."""
+        async with self._gate:
+            self._forget()
+            return await self._database.delete_subscription(lab, name)
 
     async def apply(self, records: Sequence[ConsumedRecord]) -> tuple[Alert, ...]:
         """Decide on a batch and commit it; returns the alerts raised."""
@@ -38,32 +68,54 @@ class Intake:
         offsets: dict[TopicPartition, int] = {(record.topic, record.partition): record.offset + 1 for record in records}
         raised_at = iso(self._clock())
         alerts: list[Alert] = []
-        async with self._database.transaction() as connection:
-            vendors = sorted({assessment.vendor for _, assessment in found if assessment is not None})
-            known = await assessments_of(connection, vendors)
-            references = await references_of(connection, vendors)
-            subscriptions = await subscriptions_of(connection)
-            changed: dict[str, Assessment] = {}
-            moved: dict[tuple[str, str, str], float] = {}
-            for _, current in found:
-                if current is None or (current.vendor in known and current.version <= known[current.vendor].version):
-                    continue
-                previous = known.get(current.vendor)
-                for subscription in subscriptions:
-                    if not subscription.covers(current.vendor):
+        changed: dict[str, Assessment] = {}
+        moved: dict[tuple[str, str, str], float] = {}
+        async with self._gate:
+            async with self._database.transaction() as connection:
+                subscriptions = await self._recall(connection, {item.vendor for _, item in found if item is not None})
+                for _, current in found:
+                    if current is None:
                         continue
-                    key = subscription.lab, subscription.name, current.vendor
-                    decision = decide(previous, current, subscription, references.get(key), raised_at=raised_at)
-                    alerts += decision.alerts
-                    references[key] = moved[key] = decision.reference
-                known[current.vendor] = changed[current.vendor] = current
-            await keep(connection, assessments=changed, references=moved, alerts=alerts, offsets=offsets)
+                    previous = changed.get(current.vendor) or self._known.get(current.vendor)
+                    if previous is not None and current.version <= previous.version:
+                        continue
+                    for subscription in subscriptions:
+                        if not subscription.covers(current.vendor):
+                            continue
+                        key = subscription.lab, subscription.name, current.vendor
+                        reference = moved.get(key, self._references.get(key))
+                        decision = decide(previous, current, subscription, reference, raised_at=raised_at)
+                        alerts += decision.alerts
+                        if decision.reference != reference:
+                            moved[key] = decision.reference
+                    changed[current.vendor] = current
+                await keep(connection, assessments=changed, references=moved, alerts=alerts, offsets=offsets)
+            self._known.update(changed)
+            self._references.update(moved)
         self._metrics.read.inc(len(changed))
         for alert in alerts:
             self._metrics.raised.labels(alert.rule).inc()
         if alerts:
-            self._committed()
+            self._committed(alerts)
         return tuple(alerts)
+
+    async def _recall(self, connection: AsyncConnection, vendors: Iterable[str]) -> tuple[Subscription, ...]:
+        """Know what the database says of these vendors; returns all subscriptions."""
+        if self._subscriptions is None:
+            self._subscriptions = await subscriptions_of(connection)
+        if len(self._known) > REMEMBERED_VENDORS:
+            self._known.clear()
+            self._references.clear()
+        unknown = sorted(vendor for vendor in vendors if vendor not in self._known)
+        if unknown:
+            self._known |= dict.fromkeys(unknown) | await assessments_of(connection, unknown)
+            self._references |= await references_of(connection, unknown)
+        return self._subscriptions
+
+    def _forget(self) -> None:
+        self._subscriptions = None
+        self._known.clear()
+        self._references.clear()
 
     def _read(self, record: ConsumedRecord) -> Assessment | None:
         found = InvalidAssessment("a record without a value") if record.value is None else parse_assessment(record.value)

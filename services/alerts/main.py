@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.port import RecordReader, TopicPartition
+from neutrality.events.alert import Alert
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.telemetry.logs import configure_logs
 from neutrality.topics import SCORES, Topic
@@ -73,9 +74,9 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
     topics = EnsuredTopics(partial(_ensure, settings))
     delivery = Delivery(database, publisher, topics, metrics, now_ms=lambda: time.time() * 1000)  # noqa: TID251 - the shell's clock
 
-    def committed() -> None:
-        commits.notify()
-        delivery.wake()
+    def committed(alerts: Sequence[Alert]) -> None:
+        commits.notify(alert.lab for alert in alerts)
+        delivery.offer(alerts)
 
     intake = Intake(database, metrics, clock=lambda: datetime.now(UTC), committed=committed)  # noqa: TID251 - the shell's clock
     feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
@@ -106,7 +107,7 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
     async def is_ready() -> bool:
         return feed.is_reading and await publisher.is_reachable()
 
-    app = build_app(settings, lambda: database, commits, metrics, registry, is_ready=is_ready, lifespan=lifespan)
+    app = build_app(settings, database, intake, commits, metrics, registry, is_ready=is_ready, lifespan=lifespan)
     loop = asyncio.get_running_loop()
     code = await serve(app, settings.host, settings.port, on_stop=lambda: loop.call_soon_threadsafe(commits.close))
     return EXIT_FAILED if failures and code == EXIT_OK else code

@@ -29,7 +29,7 @@ class IngestSettings(ServiceSettings):
     deadline_s: Annotated[
         float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge before the answer is 503.")
     ] = 5.0
-    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000, description="Records on their way before the answer is 503.")] = (
+    max_in_flight: Annotated[int, Field(ge=1_000, le=1_000_000, description="Records on their way before the answer is 503.")] = (
         10_000
     )
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024, description="Largest request body.")] = 1024 * 1024

@@ -60,8 +60,8 @@ class Reader(Protocol):
     def applied(self, batch: RecordBatch) -> None:
         """Acknowledge a batch's whole range."""
 
-    async def perform_seek(self) -> None:
-        """Read again from the committed offsets."""
+    async def read_again(self, tp: TP) -> bool:
+        """Go back to where a partition was applied to, unless that was done already."""
 
 
 class Writer(Protocol):
@@ -123,6 +123,11 @@ class Engine:
         self._ready = False
         self._closed = False
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch or a tick is in hand."""
+        return self._gate.locked()
 
     @property
     def ready(self) -> bool:
@@ -200,12 +205,10 @@ class Engine:
     async def _apply(self, batch: RecordBatch) -> None:
         reader = self._reader()
         admission = reader.admit(batch)
-        if admission is Admission.UNKNOWN:
-            return
-        if admission is Admission.HOLE:
+        if admission is Admission.HOLE and await reader.read_again(batch.tp):
             self._metrics.rereads.inc()
             log.info("log_read_again", topic=batch.tp.topic, partition=batch.tp.partition, offset=batch.start)
-            await reader.perform_seek()
+        if admission is not Admission.APPLY:
             return
         plan = self._plan
         began = plan.stopwatch_s()

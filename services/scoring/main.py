@@ -43,11 +43,33 @@ NOISY_LOGGERS: Final = ("faust", "mode", "aiokafka", "kafka", "services.scoring.
 log = structlog.get_logger(__name__)
 
 
+class OncePerPause(logging.Filter):
+    """Lets the libraries' same complaint through once in `PAUSE_S`: aiokafka repeats it 200 times a second while Kafka is away."""
+
+    PAUSE_S: Final = 5.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_s: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to tell; ours always."""
+        if record.name.partition(".")[0] not in ("aiokafka", "faust", "mode", "kafka"):
+            return True
+        complaint = (record.name, str(record.msg))
+        if record.created - self._told_s.get(complaint, float("-inf")) < self.PAUSE_S:
+            return False
+        self._told_s[complaint] = record.created
+        return True
+
+
 def main() -> int:
     """Run a worker until it is told to stop; returns the exit code."""
     configure_logs()
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OncePerPause())
     try:
         settings = ScoringSettings()
     except (ValidationError, ValueError) as error:

@@ -93,7 +93,7 @@ async def tick_for_ever(app: ScoringApp, metrics: ScoringMetrics, interval_s: fl
         if app.engine.ready:
             consumer = _consumer(app)
             metrics.lag.set(consumer.lag_records())
-            if consumer.is_stuck(app.loop.time()):
+            if consumer.is_stuck(app.loop.time()) and not app.engine.busy:
                 metrics.rereads.inc()
                 log.warning("log_read_again_after_a_stall")
                 await consumer.perform_seek()

@@ -1,10 +1,12 @@
 """What every broker must do: one suite for Kafka and for the broker in memory."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Literal, Protocol
 
 import pytest
@@ -13,9 +15,11 @@ from neutrality.broker.embedded import EmbeddedKafka
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import (
+    BrokerError,
     BrokerUnavailable,
     ConsumedRecord,
     OutgoingRecord,
+    Overloaded,
     RecordPublisher,
     RecordReader,
     RecordTooLarge,
@@ -178,3 +182,70 @@ def test_without_kafka_every_publisher_is_answered_within_the_deadline() -> None
 def test_a_missing_topic_is_told_not_created(kafka: EmbeddedKafka) -> None:
     with pytest.raises(BrokerUnavailable, match="no-such-topic"):
         KafkaReader(kafka.bootstrap_servers, ["no-such-topic"], client_id="contract")
+
+
+def test_a_topic_that_would_forget_is_refused(kafka: EmbeddedKafka) -> None:
+    name = f"contract-{next(_numbers)}"
+    ensure_topics(
+        kafka.bootstrap_servers, [Topic(name, "a key", "delete", "604800000", ("test",), ("test",), "a test")], partitions=1
+    )
+    with pytest.raises(TopicMismatch, match=rf"{name} has retention\.ms 604800000, not -1"):
+        ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=1)
+
+
+def test_a_record_that_cannot_be_sent_does_not_stop_those_after_it(kafka: EmbeddedKafka) -> None:
+    name = f"contract-{next(_numbers)}"
+    ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=1)
+
+    async def run() -> None:
+        publisher = KafkaPublisher(kafka.bootstrap_servers, client_id="contract", deadline=timedelta(seconds=3))
+        with pytest.raises(BrokerError) as refused:
+            await publisher.publish(record("no topic: has a blank", "k", "v"))
+        assert not refused.value.retriable
+        assert (await publisher.publish(record(name, "k", "v"))).offset == 0
+        await publisher.close()
+
+    asyncio.run(run())
+
+
+def test_a_batch_over_the_bound_is_refused_before_any_of_it_is_sent() -> None:
+    async def run() -> None:
+        publisher = KafkaPublisher("127.0.0.1:1", client_id="nobody", deadline=timedelta(seconds=5), max_in_flight=5)
+        started = time.monotonic()
+        with pytest.raises(Overloaded):
+            await publisher.publish_all([record("t", "k", "v")] * 6)
+        assert time.monotonic() - started < 1.0
+        await publisher.close()
+
+    asyncio.run(run())
+
+
+def test_a_producer_that_is_replaced_in_an_outage_leaves_no_thread_behind(tmp_path: Path) -> None:
+    def network_threads() -> int:
+        return sum(thread.name == "replaced-network-thread" for thread in threading.enumerate())
+
+    async def run(broker: EmbeddedKafka) -> None:
+        ensure_topics(broker.bootstrap_servers, [_topic("contract")], partitions=1)
+        publisher = KafkaPublisher(broker.bootstrap_servers, client_id="replaced", deadline=timedelta(milliseconds=500))
+        await publisher.publish(record("contract", "k", "before"))
+        broker.kill()
+        for _ in range(8):
+            with pytest.raises(BrokerUnavailable):
+                await publisher.publish(record("contract", "k", "during"))
+        await asyncio.to_thread(broker.start)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                await publisher.publish(record("contract", "k", "after"))
+                break
+            except BrokerUnavailable:
+                continue
+        else:
+            pytest.fail("it did not recover")
+        await publisher.close()
+        while network_threads() and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+        assert network_threads() == 0
+
+    with EmbeddedKafka(data_dir=tmp_path, port=0) as broker:
+        asyncio.run(run(broker))

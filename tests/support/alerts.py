@@ -37,10 +37,14 @@ class AlertsParts:
         self.registry = CollectorRegistry()
         self.metrics = AlertsMetrics(self.registry)
         self.commits = Commits()
-        self.intake = Intake(database, self.metrics, clock=lambda: NOW, committed=self.commits.notify)
         self.delivery = Delivery(
             database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
         )
+        self.intake = Intake(database, self.metrics, clock=lambda: NOW, committed=self._committed)
+
+    def _committed(self, raised: Sequence[Alert]) -> None:
+        self.commits.notify(alert.lab for alert in raised)
+        self.delivery.offer(raised)
 
     async def take_in(self, *found: Assessment) -> tuple[Alert, ...]:
         return await self.intake.apply(records(found))

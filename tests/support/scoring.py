@@ -52,13 +52,14 @@ class FakeReader:
     seeks: int = 0
 
     def admit(self, found: RecordBatch) -> Admission:
-        return self.ledger.admit(found.tp, found.start)
+        return self.ledger.admit(found.tp, found.start, found.end)
 
     def applied(self, found: RecordBatch) -> None:
         self.ledger.applied(found.tp, found.start, found.end)
 
-    async def perform_seek(self) -> None:
+    async def read_again(self, tp: TP) -> bool:
         self.seeks += 1
+        return True
 
 
 @dataclass

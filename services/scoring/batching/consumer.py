@@ -14,7 +14,7 @@ What Faust 0.15 does there that loses events, and what is done instead:
 - Recovery empties the set of active partitions while a fetch with it is under way; aiokafka takes the empty set for all partitions, and Faust
   drops what comes, after the seek too. Here an empty set is none.
 - Whatever else is dropped shows as a hole between ranges as soon as the next record comes, or, if none comes, as a partition that was
-  fetched further than it was applied and does not move (`is_stuck`); both lead back to the committed offset.
+  fetched further than it was applied and does not move (`is_stuck`); both lead back to where it was applied to.
 - A consumer that reads uncommitted data also reads what a transactional producer has taken back. Here it reads committed data.
 """
 
@@ -88,7 +88,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self._starts.clear()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every source partition to its committed offset; to its log's start if there is none. Returns where to."""
+        """Seek every source partition to where it was applied to; if it is new here, to its committed offset. Returns where to."""
         positions: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
         return positions
 
@@ -105,11 +105,24 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         for tp, offset in committed.items():
             # beyond the log: the topic was created anew under an old group
             position = first[tp] if offset is None or offset > last[tp] else offset
+            known = self.consumer.ledger.position(tp)  # type: ignore[attr-defined]  # a BatchConsumer's
+            position = position if known is None else max(position, known)
             kafka.seek(tp, position)
             self._starts[tp] = position
             positions[TP(tp.topic, tp.partition)] = position
         self.consumer.ledger.restart(positions)  # type: ignore[attr-defined]  # a BatchConsumer's
         return positions
+
+    async def seek_to(self, tp: TP, offset: int) -> None:
+        """Go back in one partition."""
+        await self.call_thread(self._seek_to, tp, offset)
+
+    async def _seek_to(self, tp: TP, offset: int) -> None:
+        kafka: Any = self._ensure_consumer()
+        # compared by value: aiokafka's TopicPartition and Faust's TP are tuples alike
+        if tp in kafka.assignment():
+            kafka.seek(aiokafka.TopicPartition(*tp), offset)
+            self._starts[tp] = offset
 
     def fetched_to(self, tp: TP) -> int | None:
         """Where the next fetch of a partition begins; None if it is not known. For use from any thread."""
@@ -123,6 +136,7 @@ class BatchConsumer(FaustConsumer):
         """Replace Faust's tracking of offsets."""
         self.ledger = OffsetLedger()
         self._resuming: set[TP] = set()
+        self._sought: dict[TP, int] = {}
         self._unmoved: dict[TP, tuple[int, float]] = {}
         super().__init__(*args, **kwargs)
         self._read_offset = _Forgetful()
@@ -150,7 +164,16 @@ class BatchConsumer(FaustConsumer):
 
     def admit(self, batch: RecordBatch) -> Admission:
         """Whether a batch may be applied."""
-        return self.ledger.admit(batch.tp, batch.start)
+        return self.ledger.admit(batch.tp, batch.start, batch.end)
+
+    async def read_again(self, tp: TP) -> bool:
+        """Go back to where a partition was applied to; False if that was done already, and what comes is what was queued before."""
+        position = self.ledger.position(tp)
+        if position is None or self._sought.get(tp) == position:
+            return False
+        self._sought[tp] = position
+        await cast("BatchConsumerThread", self._thread).seek_to(tp, position)
+        return True
 
     def applied(self, batch: RecordBatch) -> None:
         """Acknowledge a batch's whole range: all it led to is in Kafka."""
@@ -168,6 +191,7 @@ class BatchConsumer(FaustConsumer):
         """Go back to the committed offsets and admit batches from there."""
         self._committed_offset.update(await self._thread.seek_to_committed())
         self._unmoved.clear()
+        self._sought.clear()
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Fetch from partitions once the flow is resumed (see the module)."""

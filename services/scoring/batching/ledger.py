@@ -3,7 +3,7 @@
 Faust commits by runs of acknowledged single offsets and fills what it takes for gaps in the log; fed with batches, it takes the inside
 of a batch that has not been applied yet for such a gap, and commits over it. And around a rebalance Faust drops fetched records
 (a flow that stops in the middle of a fetch, a queue that is cleared), trusting a later seek. Here a range of offsets is admitted only if it joins
-what was applied before; if not, something was dropped between, and the partition must be read again from the committed offset.
+what was applied before; if not, something was dropped between, and the partition must be read again from where it was applied to.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ class Admission(Enum):
     """What to do with a batch."""
 
     APPLY = "apply"
+    REPEAT = "repeat"  # all of it has been applied since the partition came to us: drop it
     UNKNOWN = "unknown"  # not ours any more, or not sought yet: drop it, a seek follows every assignment
     HOLE = "hole"  # records between were dropped on the way: seek and read again
 
@@ -35,11 +36,13 @@ class OffsetLedger:
         """All partitions were given up: nothing is admitted or committed until the next `restart`."""
         self._next.clear()
 
-    def admit(self, tp: TP, start: int) -> Admission:
-        """Whether a batch that covers offsets from `start` on may be applied. Repeats may: applying is idempotent."""
+    def admit(self, tp: TP, start: int, end: int) -> Admission:
+        """What to do with a batch that covers the offsets [start, end). One that overlaps what was applied may be: that is idempotent."""
         position = self._next.get(tp)
         if position is None:
             return Admission.UNKNOWN
+        if end <= position:
+            return Admission.REPEAT
         return Admission.APPLY if start <= position else Admission.HOLE
 
     def applied(self, tp: TP, start: int, end: int) -> bool:

@@ -26,7 +26,13 @@ async def served(folder: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncCl
 
     async with alerts(folder) as parts:
         app = build_app(
-            AlertsSettings(heartbeat_s=1), lambda: parts.database, parts.commits, parts.metrics, parts.registry, is_ready=ready
+            AlertsSettings(heartbeat_s=1),
+            parts.database,
+            parts.intake,
+            parts.commits,
+            parts.metrics,
+            parts.registry,
+            is_ready=ready,
         )
         with socket.create_server(("127.0.0.1", 0)) as listener:
             server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
@@ -88,7 +94,7 @@ def test_a_wrong_subscription_is_told_by_field(tmp_path: Path) -> None:
 def test_the_stream_pushes_new_alerts_and_resumes_behind_the_last_id(tmp_path: Path) -> None:
     async def run() -> None:
         async with served(tmp_path) as (parts, client):
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             await parts.take_in(assessment(1, score(100.0)))
             listening = asyncio.create_task(listen(client, "google", 2))
             while parts.registry.get_sample_value("alerts_stream_subscribers") != 1.0:
@@ -110,7 +116,7 @@ def test_the_stream_pushes_new_alerts_and_resumes_behind_the_last_id(tmp_path: P
 def test_another_labs_alert_id_is_unknown_to_a_lab(tmp_path: Path) -> None:
     async def run() -> None:
         async with served(tmp_path) as (parts, client):
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             raised = await parts.take_in(assessment(1, score(100.0)), assessment(2, score(60.0, grade="N3")))
             assert (await client.get("/labs/openai/alerts")).json() == {"alerts": []}
             assert (await client.get("/labs/openai/alerts", params={"after": raised[0].id})).status_code == 404

@@ -21,7 +21,7 @@ FALL = assessment(2, score(60.8, grade="N3"), losses={STAKE: 0.5})
 def test_a_fall_reaches_the_labs_topic_once_with_its_id_as_header(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             raised = await parts.take_in(FIRST, FALL)
             await parts.delivery.work_off()
             await parts.delivery.work_off()
@@ -37,7 +37,7 @@ def test_a_fall_reaches_the_labs_topic_once_with_its_id_as_header(tmp_path: Path
 def test_repeats_and_older_versions_change_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             assert len(await parts.take_in(FIRST, FALL)) == 2
             assert await parts.take_in(FALL, FIRST, FALL) == ()
 
@@ -48,13 +48,16 @@ def test_a_crash_after_the_commit_loses_nothing_and_keeps_the_ids(tmp_path: Path
     async def run() -> None:
         broker = MemoryBroker()
         async with alerts(tmp_path, broker) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             raised = await parts.take_in(FIRST, FALL)
             offsets = await parts.database.offsets()
         async with alerts(tmp_path, broker) as parts:
             assert await parts.database.offsets() == offsets
+            await parts.delivery.load()
             await parts.delivery.work_off()
+            await parts.delivery.mark()
             assert [alert.id for alert in parts.received("google")] == [alert.id for alert in raised]
+            assert await parts.database.outbox(0, 10) == ()
 
     asyncio.run(run())
 
@@ -62,7 +65,7 @@ def test_a_crash_after_the_commit_loses_nothing_and_keeps_the_ids(tmp_path: Path
 def test_a_failure_within_the_transaction_moves_neither_state_nor_offset(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             await parts.take_in(FIRST)
             before = await parts.database.offsets()
             async with parts.database.transaction() as connection:
@@ -78,12 +81,12 @@ def test_a_failure_within_the_transaction_moves_neither_state_nor_offset(tmp_pat
 def test_while_kafka_is_away_alerts_wait_in_order(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             raised = await parts.take_in(FIRST, FALL)
             parts.broker.fail_with(BrokerUnavailable("away"))
             with pytest.raises(BrokerUnavailable):
                 await parts.delivery.work_off()
-            assert await parts.database.outbox_depth() == 2
+            assert parts.registry.get_sample_value("alerts_outbox_depth") == 2.0
             raised += await parts.take_in(assessment(3, score(30.0, grade="N4")))
             parts.broker.fail_with(None)
             await parts.delivery.work_off()
@@ -96,7 +99,7 @@ def test_a_labs_alerts_reach_no_other_lab(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
             for lab in ("google", "openai"):
-                await parts.database.put_subscription(Subscription(lab=lab, name="desk"))
+                await parts.intake.put_subscription(Subscription(lab=lab, name="desk"))
             await parts.take_in(FIRST, FALL)
             await parts.delivery.work_off()
             for lab in ("google", "openai"):
@@ -109,7 +112,7 @@ def test_a_labs_alerts_reach_no_other_lab(tmp_path: Path) -> None:
 def test_what_is_no_assessment_is_counted_and_skipped(tmp_path: Path) -> None:
     async def run() -> None:
         async with alerts(tmp_path) as parts:
-            await parts.database.put_subscription(DESK)
+            await parts.intake.put_subscription(DESK)
             garbage = [
                 ConsumedRecord(SCORES.name, 1, offset, 0, b"k", value, ()) for offset, value in enumerate((None, b"{", b"{}"))
             ]
@@ -125,8 +128,8 @@ def test_a_new_subscription_is_told_only_of_what_changes_after_it(tmp_path: Path
     async def run() -> None:
         async with alerts(tmp_path) as parts:
             await parts.take_in(FIRST, FALL)
-            assert await parts.database.put_subscription(DESK) is True
-            assert await parts.database.put_subscription(DESK) is False
+            assert await parts.intake.put_subscription(DESK) is True
+            assert await parts.intake.put_subscription(DESK) is False
             assert await parts.take_in(assessment(3, score(60.0, grade="N3"))) == ()
             assert len(await parts.take_in(assessment(4, score(40.0, grade="N4")))) == 2
 

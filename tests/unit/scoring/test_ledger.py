@@ -9,11 +9,11 @@ HERE = TP("neutrality.ownership", 0)
 
 def test_nothing_is_admitted_before_a_seek_and_after_partitions_are_given_up() -> None:
     ledger = OffsetLedger()
-    assert ledger.admit(HERE, 0) is Admission.UNKNOWN
+    assert ledger.admit(HERE, 0, 10) is Admission.UNKNOWN
     ledger.restart({HERE: 0})
-    assert ledger.admit(HERE, 0) is Admission.APPLY
+    assert ledger.admit(HERE, 0, 10) is Admission.APPLY
     ledger.forget()
-    assert ledger.admit(HERE, 0) is Admission.UNKNOWN
+    assert ledger.admit(HERE, 0, 10) is Admission.UNKNOWN
     assert ledger.positions() == {}
 
 
@@ -28,16 +28,18 @@ def test_a_batch_after_one_that_was_dropped_is_not_admitted_and_cannot_be_commit
     ledger = OffsetLedger()
     ledger.restart({HERE: 0})
     ledger.applied(HERE, 0, 100)
-    assert ledger.admit(HERE, 200) is Admission.HOLE
+    assert ledger.admit(HERE, 200, 300) is Admission.HOLE
     assert not ledger.applied(HERE, 200, 300)
     assert ledger.positions() == {HERE: 100}
 
 
-def test_a_repeat_is_admitted_and_takes_nothing_back() -> None:
+def test_a_repeat_is_dropped_an_overlap_is_admitted_and_neither_takes_anything_back() -> None:
     ledger = OffsetLedger()
     ledger.restart({HERE: 0})
     ledger.applied(HERE, 0, 100)
-    ledger.applied(HERE, 50, 80)
+    assert ledger.admit(HERE, 50, 100) is Admission.REPEAT
+    assert ledger.admit(HERE, 50, 101) is Admission.APPLY
+    assert ledger.applied(HERE, 50, 80)
     assert ledger.position(HERE) == 100
 
 
@@ -51,12 +53,12 @@ def test_whatever_is_dropped_or_sought_back_every_offset_below_the_position_was_
         start, end = fetch_at, fetch_at + size
         fetch_at = end
         if not dropped:
-            if ledger.admit(HERE, start) is Admission.APPLY:
+            admission = ledger.admit(HERE, start, end)
+            if admission is Admission.APPLY:
                 applied.update(range(start, end))
                 ledger.applied(HERE, start, end)
-            else:
-                ledger.restart({HERE: committed})
-                fetch_at = committed
+            elif admission is Admission.HOLE:
+                fetch_at = ledger.positions()[HERE]
         if rebalance:
             committed = ledger.positions()[HERE]
             ledger.forget()
