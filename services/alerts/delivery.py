@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
-from neutrality.broker.port import BrokerError, OutgoingRecord, RecordPublisher
+from neutrality.broker.port import BrokerError, OutgoingRecord, RecordPublisher, RecordTooLarge
 from neutrality.events.alert import Alert, alert_to_kafka
 from neutrality.topics import alerts_topic
 from services.alerts.database import Database
@@ -25,6 +26,10 @@ class LabTopics(Protocol):
 
     async def ensure(self, lab: str) -> None:
         """Raises BrokerError while it is not."""
+        ...
+
+    def forget(self, lab: str) -> None:
+        """It may be gone: look again."""
         ...
 
 
@@ -66,8 +71,7 @@ class Delivery:
             position = batch[-1].position
 
     async def run(self) -> None:
-        """Deliver for ever; while Kafka is away try again, ever more slowly."""
-        await self.load()
+        """Deliver for ever, after `load`; while Kafka is away try again, ever more slowly."""
         marking = asyncio.create_task(self._mark_for_ever())
         try:
             await self._deliver_for_ever(marking)
@@ -131,11 +135,20 @@ class Delivery:
             try:
                 await self._topics.ensure(alert.lab)
                 record = OutgoingRecord(alerts_topic(alert.lab).name, alert.vendor.encode(), value, tuple(headers))
-                await self._publisher.publish(record)
+                try:
+                    await self._publisher.publish(record)
+                except RecordTooLarge:
+                    log.warning("alert_sent_without_evidence", alert=alert.id)  # the API has it whole
+                    await self._publisher.publish(replace(record, value=alert_to_kafka(_without_evidence(alert))[1]))
             except BrokerError as error:
+                self._topics.forget(alert.lab)
                 return delivered, error
             delivered.append(alert.id)
             self._metrics.delivered.labels("kafka").inc()
             if alert.cause is not None:
                 self._metrics.event_to_alert.observe(max(0.0, (self._now_ms() - alert.cause.accepted_ms) / 1000.0))
         return delivered, None
+
+
+def _without_evidence(alert: Alert) -> Alert:
+    return replace(alert, reasons=tuple(replace(reason, evidence=()) for reason in alert.reasons))

@@ -19,6 +19,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.port import RecordReader, TopicPartition
@@ -57,7 +58,7 @@ async def run(settings: AlertsSettings) -> int:
     """One instance's life; returns the exit code."""
     try:
         database = await Database.open(settings.database_url)
-    except (DatabaseInUse, SchemaMismatch) as error:
+    except (DatabaseInUse, SchemaMismatch, DBAPIError, OSError) as error:
         log.error("database_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
     try:
@@ -92,6 +93,7 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await delivery.load()  # before anything new can be offered: order per vendor
         delivering = asyncio.create_task(delivery.run())
         delivering.add_done_callback(partial(fail, "delivery"))
         feed.failed.add_done_callback(partial(fail, "feed"))

@@ -1,4 +1,4 @@
-"""Makes sure of the labs' topics, each once a process."""
+"""Makes sure of the labs' topics: each once, and again after a failure."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,3 +23,7 @@ class EnsuredTopics:
             if lab not in self._known:
                 await asyncio.to_thread(self._ensure, alerts_topic(lab))
                 self._known.add(lab)
+
+    def forget(self, lab: str) -> None:
+        """Writing there failed: the topic may be gone, with its cluster or by hand."""
+        self._known.discard(lab)

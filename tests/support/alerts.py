@@ -27,6 +27,9 @@ class _TopicsThere:
     async def ensure(self, lab: str) -> None:
         """In memory they come by themselves."""
 
+    def forget(self, lab: str) -> None:
+        """Nothing is remembered."""
+
 
 class AlertsParts:
     """One instance over one database file."""

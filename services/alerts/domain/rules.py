@@ -18,6 +18,7 @@ from services.alerts.domain.subscription import Subscription
 
 _BAD_FIRST_RATINGS: Final = ("N3", "N4", "N5")
 _SAME: Final = 1e-9
+_SHOWN: Final = 0.05  # scores are shown with one decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ def decide(
         "outlook": before is not None and before.outlook != after.outlook,
         "watch": after.watch is not None if before is None else before.watch != after.watch,
     }
-    alerts = tuple(_alert(rule, previous, current, subscription, raised_at) for rule in subscription.rules if fired[rule])
+    alerts = tuple(
+        _alert(rule, previous, current, subscription, reference, raised_at=raised_at)
+        for rule in subscription.rules
+        if fired[rule]
+    )
     return Decision(alerts, after.confirmed if fell else max(reference, after.confirmed))
 
 
@@ -53,7 +58,15 @@ def _grade_is_news(before: Score | None, after: Score) -> bool:
     return before.grade != after.grade
 
 
-def _alert(rule: Rule, previous: Assessment | None, current: Assessment, subscription: Subscription, raised_at: str) -> Alert:
+def _alert(
+    rule: Rule,
+    previous: Assessment | None,
+    current: Assessment,
+    subscription: Subscription,
+    reference: float,
+    *,
+    raised_at: str,
+) -> Alert:
     view: Literal["confirmed", "projected"] = "confirmed" if rule in ("score_drop", "grade") else "projected"
     reasons = reasons_for(previous, current, subscription.lab, view)
     before = None if previous is None else previous.score_for(subscription.lab)
@@ -66,7 +79,7 @@ def _alert(rule: Rule, previous: Assessment | None, current: Assessment, subscri
         vendor=current.vendor,
         vendor_name=current.name,
         version=current.version,
-        title=f"{_headline(rule, current.name, subscription.lab, before, current.score_for(subscription.lab))}{why}",
+        title=f"{_headline(rule, current.name, subscription.lab, before, current.score_for(subscription.lab), reference)}{why}",
         before=before,
         after=current.score_for(subscription.lab),
         reasons=reasons,
@@ -75,7 +88,7 @@ def _alert(rule: Rule, previous: Assessment | None, current: Assessment, subscri
     )
 
 
-def _headline(rule: Rule, name: str, lab: str, before: Score | None, after: Score) -> str:
+def _headline(rule: Rule, name: str, lab: str, before: Score | None, after: Score, reference: float) -> str:
     if rule == "watch":
         state = "is off watch" if after.watch is None else f"is on watch {after.watch}"
         return f"{name} {state} for {lab}"
@@ -85,5 +98,7 @@ def _headline(rule: Rule, name: str, lab: str, before: Score | None, after: Scor
         return f"{name} is rated {after.confirmed:.1f} ({after.grade}) for {lab}"
     if rule == "grade":
         return f"{name} was regraded from {before.grade} to {after.grade} for {lab} ({before.confirmed:.1f} to {after.confirmed:.1f})"
+    if reference - before.confirmed > _SHOWN:
+        return f"{name} fell in steps from {reference:.1f} to {after.confirmed:.1f} ({after.grade}) for {lab}"
     moved = "fell" if after.confirmed < before.confirmed else "rose"
     return f"{name} {moved} from {before.confirmed:.1f} ({before.grade}) to {after.confirmed:.1f} ({after.grade}) for {lab}"

@@ -1,6 +1,7 @@
 """State, alerts and offset are one transaction; the outbox survives every crash and keeps the order."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,5 +142,19 @@ def test_a_second_instance_on_the_same_file_is_refused(tmp_path: Path) -> None:
         async with alerts(tmp_path):
             with pytest.raises(DatabaseInUse, match="another instance of alerts uses"):
                 await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'alerts.db'}")
+
+    asyncio.run(run())
+
+
+def test_an_alert_that_kafka_finds_too_large_goes_without_its_evidence_under_its_id(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alerts(tmp_path) as parts:
+            await parts.intake.put_subscription(DESK)
+            note = FALL.claims[0]
+            heavy = replace(note, evidence=tuple({"quote": "x" * 2000} for _ in range(1000)))
+            raised = await parts.take_in(FIRST, replace(FALL, claims=(heavy,)))
+            await parts.delivery.work_off()
+            assert [alert.id for alert in parts.received("google")] == [alert.id for alert in raised]
+            assert parts.received("google")[0].reasons[0].evidence == ()
 
     asyncio.run(run())

@@ -54,8 +54,8 @@ def test_small_falls_in_a_row_do_not_slip_under() -> None:
             assessment(version - 1, score(before)), assessment(version, score(after)), DESK, reference, raised_at=NOW
         )
         reference = decision.reference
-        told.append([alert.rule for alert in decision.alerts])
-    assert told == [[], ["score_drop"], []]
+        told.append([alert.title for alert in decision.alerts])
+    assert told == [[], ["Scale Ai fell in steps from 100.0 to 94.0 (N1) for google"], []]
     assert reference == 94.0
 
 
