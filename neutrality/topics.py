@@ -6,6 +6,9 @@ from typing import Final
 
 DEFAULT_PARTITIONS: Final = 12
 _UNLIMITED: Final = "-1"
+LARGE_RECORD_BYTES: Final = (
+    8 * 1024 * 1024
+)  # what is known of one entity with tens of thousands of reports; Kafka's default is 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Topic:
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     description: str
+    max_record_bytes: int | None = None
 
     @property
     def config(self) -> dict[str, str]:
@@ -26,6 +30,8 @@ class Topic:
         config = {"cleanup.policy": self.cleanup_policy}
         if self.cleanup_policy == "delete":
             config["retention.ms"] = self.retention_ms
+        if self.max_record_bytes is not None:
+            config["max.message.bytes"] = str(self.max_record_bytes)
         return config
 
 
@@ -59,6 +65,7 @@ MESSAGES: Final = Topic(
     ("scoring",),
     ("scoring",),
     "What one vertex tells another.",
+    LARGE_RECORD_BYTES,
 )
 SCORES: Final = Topic(
     "neutrality.scores",
@@ -68,6 +75,7 @@ SCORES: Final = Topic(
     ("scoring",),
     ("alerts", "any Kafka client"),
     "The newest assessment of every vendor.",
+    LARGE_RECORD_BYTES,
 )
 REJECTED: Final = Topic(
     "neutrality.rejected",

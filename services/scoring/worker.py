@@ -15,7 +15,7 @@ import structlog
 from faust.types import TP
 
 from neutrality.model.methodology import Methodology
-from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP
+from neutrality.topics import CONTRACTS, LARGE_RECORD_BYTES, MESSAGES, OWNERSHIP
 from services.scoring.batching.consumer import BatchConsumer
 from services.scoring.batching.producer import MAX_BATCH_BYTES, BatchProducer
 from services.scoring.batching.records import RecordBatch
@@ -26,7 +26,6 @@ from services.scoring.engine import Engine, EngineStopped, Plan
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.partitions import partition_of
 from services.scoring.settings import ScoringSettings
-from services.scoring.topics import MAX_STATE_BYTES
 
 SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
 MAX_FETCH_BYTES: Final = 4 * 1024 * 1024  # a partition; some 5,000 events
@@ -132,7 +131,7 @@ def _new_app(settings: ScoringSettings) -> ScoringApp:
         producer_acks=-1,
         producer_linger=0.0,
         producer_max_batch_size=MAX_BATCH_BYTES,
-        producer_max_request_size=MAX_STATE_BYTES,
+        producer_max_request_size=LARGE_RECORD_BYTES,
         stream_buffer_maxsize=QUEUED_BATCHES,
         stream_wait_empty=False,  # the engine's gate does the waiting
         stream_publish_on_commit=False,

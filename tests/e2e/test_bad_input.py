@@ -160,3 +160,26 @@ def _await_rejected(reader: KafkaReader, place: tuple[str, int, int]) -> dict[st
             if (told["topic"], told["partition"], told["offset"]) == place:
                 return told
     raise AssertionError(f"nothing was rejected at {place}")
+
+
+def test_a_vendor_with_more_evidence_than_kafkas_default_record_holds_is_assessed_and_the_stream_goes_on(
+    intake: Intake, scores: Scores
+) -> None:
+    world = World("heavy")
+    vendor = world.entity("vendor")
+    evidence = [{"kind": "named_press", "publisher": f"paper {number}", "quote": "x" * 2000} for number in range(50)]
+    intake.send([event("entity", "heavy-vendor", {"subject": vendor, "claim_id": "what", "is_vendor": True})])
+    for number in range(14):  # 14 claims of 100 kB: 1.4 MB in one assessment
+        data = {"subject": vendor, "claim_id": f"c{number}", "interested_party": world.entity(f"fund-{number}")}
+        intake.send(
+            [
+                event(
+                    "interest",
+                    f"heavy-{number}",
+                    {**data, "interest_type": "shareholding", "share": {"exact": 0.01}, "evidence": evidence},
+                )
+            ]
+        )
+    assert len(scores.wait_for(vendor, lambda now: len(now.claims) == 15).claims) == 15
+    intake.send([stake("lab-b", 0.33, number=20)])
+    scores.wait_for(VENDOR, lambda found: any(" 33 %" in note.summary for note in found.claims))
