@@ -363,7 +363,10 @@ class KafkaReader:
 
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """See RecordReader."""
-        fetched = self._consumer.poll(timeout_ms=int(wait.total_seconds() * 1000))
+        try:
+            fetched = self._consumer.poll(timeout_ms=int(wait.total_seconds() * 1000))
+        except KafkaError as error:
+            raise BrokerUnavailable(f"Kafka did not hand out records: {error}") from error
         return tuple(
             ConsumedRecord(
                 record.topic,

@@ -86,7 +86,11 @@ class RecordReader(Protocol):
         ...
 
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
-        """What has come in, in order within a partition; empty after `wait` without any. While Kafka is away it stays empty."""
+        """What has come in, in order within a partition; empty after `wait` without any, also while Kafka is away.
+
+        Raises:
+            BrokerUnavailable: it cannot go on from here; open a new reader.
+        """
         ...
 
     def close(self) -> None:

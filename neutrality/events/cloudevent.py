@@ -16,7 +16,7 @@ from neutrality.events.vocabulary import Instant, Wire, iso
 
 TYPE_PREFIX: Final = "watch.neutrality."
 MAX_EVENT_BYTES: Final = 512 * 1024  # half of Kafka's default record limit of 1 MiB, so headers never tip it over
-MAX_DEPTH_PROBLEMS: Final = 50
+MAX_PROBLEMS: Final = 50
 
 
 class _Envelope(Wire):
@@ -164,7 +164,7 @@ def event_from_document(document: object) -> Event:
 def _problems(error: ValidationError) -> list[Problem]:
     """Pydantic's errors as pointers; the union's tag is no part of the document."""
     problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_DEPTH_PROBLEMS]:
+    for item in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]:
         path = item["loc"][1:] if item["loc"] and item["loc"][0] in EVENT_TYPES else item["loc"]
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
         problems.append(Problem(pointer, item["msg"].removeprefix("Value error, ")))

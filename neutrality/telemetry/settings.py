@@ -5,10 +5,21 @@ pydantic-settings' `extra="forbid"` does not see misspelt variables, since it on
 
 import os
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Servers = Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
+
+
+def wrong_settings(error: ValidationError, prefix: str) -> str:
+    """What is wrong, a line a variable, each under its environment name."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = prefix + "_".join(str(step) for step in item["loc"]).upper() if item["loc"] else "settings"
+        lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
 
 
 class ServiceSettings(BaseSettings):

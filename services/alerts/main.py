@@ -26,6 +26,7 @@ from neutrality.broker.port import RecordReader, TopicPartition
 from neutrality.events.alert import Alert
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.telemetry.logs import configure_logs
+from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import SCORES, Topic
 from services.alerts.database import Database, DatabaseInUse, SchemaMismatch
 from services.alerts.delivery import Delivery
@@ -48,8 +49,8 @@ def main() -> int:
     configure_logs()
     try:
         settings = AlertsSettings()
-    except (ValidationError, ValueError) as error:
-        sys.stderr.write(f"alerts: wrong settings: {error}\n")
+    except ValidationError as error:
+        sys.stderr.write(f"alerts: {wrong_settings(error, 'ALERTS_')}\n")
         return EXIT_MISUSE
     return asyncio.run(run(settings))
 

@@ -3,13 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import ServiceSettings
+from neutrality.telemetry.settings import Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
-
-Servers = Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
 
 
 class AlertsSettings(ServiceSettings):

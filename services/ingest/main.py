@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from neutrality.broker.kafka import KafkaPublisher, ensure_topics
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.telemetry.logs import configure_logs
+from neutrality.telemetry.settings import wrong_settings
 from services.ingest.entrypoints.http import build_app, openapi_document
 from services.ingest.handlers import INPUT_TOPICS, Intake
 from services.ingest.metrics import IngestMetrics
@@ -44,9 +45,7 @@ def main() -> int:
     try:
         settings = IngestSettings()
     except ValidationError as error:
-        for item in error.errors(include_url=False, include_input=False):
-            name = "INGEST_" + "_".join(str(step) for step in item["loc"]).upper() if item["loc"] else "settings"
-            sys.stderr.write(f"ingest: {name}: {item['msg'].removeprefix('Value error, ')}\n")
+        sys.stderr.write(f"ingest: {wrong_settings(error, 'INGEST_')}\n")
         return EXIT_MISUSE
     try:
         return asyncio.run(run(settings))

@@ -25,7 +25,7 @@ from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Vertex
 from services.scoring.batching.ledger import Admission
 from services.scoring.batching.records import RecordBatch
-from services.scoring.handlers.intake import Intake, read_batch
+from services.scoring.handlers.intake import Intake, read_batch, without_refused
 from services.scoring.handlers.outcome import (
     Outcome,
     forwarded_records,
@@ -215,6 +215,7 @@ class Engine:
         at = plan.clock()
         intake = read_batch(batch.records, plan.home)
         outcome = react_all(self._store(), batch.tp.partition, intake.inputs, at=at, methodology=plan.methodology)
+        intake = without_refused(intake, batch.records, outcome.refused)
         self._metrics.react.observe(plan.stopwatch_s() - began)
         await self._write(batch.tp.partition, outcome, intake, at)
         reader.applied(batch)

@@ -25,6 +25,7 @@ from neutrality.broker.errors import BrokerUnavailable, TopicMismatch
 from neutrality.broker.kafka import ensure_topics
 from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
+from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import TOPICS
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.seeding import seed_offsets
@@ -72,8 +73,8 @@ def main() -> int:
         handler.addFilter(OncePerPause())
     try:
         settings = ScoringSettings()
-    except (ValidationError, ValueError) as error:
-        sys.stderr.write(f"scoring: wrong settings: {error}\n")
+    except ValidationError as error:
+        sys.stderr.write(f"scoring: {wrong_settings(error, 'SCORING_')}\n")
         return EXIT_USAGE
     return asyncio.run(serve(settings))
 

@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import ServiceSettings
+from neutrality.telemetry.settings import Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
-
-Servers = Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
 
 
 class ScoringSettings(ServiceSettings):

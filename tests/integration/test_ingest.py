@@ -1,5 +1,6 @@
 """Ingest as a process, over a real Kafka: what 202 promises, what an outage does, and how it starts and stops."""
 
+import json
 import os
 import signal
 import socket
@@ -56,6 +57,20 @@ def ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[subproces
         finally:
             process.kill()
             process.wait()
+
+
+def failures_in(log: Path) -> list[str]:
+    """Lines that are no log record, and exceptions that were ours; kafka-python logs one where a connection is reset under it."""
+    found = []
+    for line in log.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            found.append(line)
+            continue
+        if "exception" in record and not record["logger"].startswith("kafka."):
+            found.append(line)
+    return found
 
 
 def answers(client: httpx.Client, path: str) -> bool:
@@ -123,7 +138,7 @@ def test_an_event_is_in_kafka_when_accepted_through_an_outage_and_a_stop(broker:
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
-    assert b"Traceback" not in log.read_bytes()
+    assert not failures_in(log)
 
 
 def test_without_kafka_it_is_live_takes_nothing_and_stops_at_once(tmp_path: Path) -> None:

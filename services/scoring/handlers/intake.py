@@ -6,19 +6,22 @@ that names where it lies.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from neutrality.events.cloudevent import InvalidEvent, Problem, event_from_kafka, short_type
-from neutrality.model.vertex import Input, Origin, message_from_bytes
+from neutrality.model.vertex import Input, Message, Origin, message_from_bytes
 from neutrality.topics import MESSAGES
 from services.scoring.records import SourceRecord
 
 FORWARDED_HEADER: Final = "neutrality-forwarded-from"
 MESSAGE_LABEL: Final = "message"
+TOO_LARGE: Final = (
+    "with it, what is known of this entity would pass what one record of the changelog holds; retract or merge claims"
+)
 
-Reason = Literal["invalid_event", "invalid_message", "wrong_key"]
-REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key")
+Reason = Literal["invalid_event", "invalid_message", "wrong_key", "entity_too_large"]
+REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key", "entity_too_large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,21 @@ def read_batch(records: Iterable[SourceRecord], home: Callable[[bytes], int]) ->
         else:
             forwarded.append(outcome)
     return Intake(inputs, labels, tuple(rejected), tuple(forwarded))
+
+
+def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: Iterable[Input]) -> Intake:
+    """The intake with these inputs rejected after all: their entity is at its bound. `records` are those of the same batch."""
+    by_offset = {record.offset: record for record in records}
+    labels, rejected = dict(intake.labels), list(intake.rejected)
+    for item in refused:
+        labels[label_of(item)] -= 1
+        rejected.append(Rejected(by_offset[item.origin.offset], "entity_too_large", (Problem("", TOO_LARGE),)))
+    return replace(intake, labels=labels, rejected=tuple(rejected))
+
+
+def label_of(item: Input) -> str:
+    """The metric's label of an input."""
+    return MESSAGE_LABEL if isinstance(item.body, Message) else short_type(item.body.type)
 
 
 def read_record(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:

@@ -16,10 +16,11 @@ from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Input, Message, Vertex, message_to_bytes, react, vertex_to_bytes
-from neutrality.topics import MESSAGES, REJECTED, SCORES
+from neutrality.topics import LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.handlers.intake import FORWARDED_HEADER, Forwarded, Rejected
 from services.scoring.records import OutgoingRecord
 
+MAX_STATE_BYTES: Final = LARGE_RECORD_BYTES - 64 * 1024  # key, headers and the batch around it need a little
 MAX_REJECTED_VALUE_BYTES: Final = (
     256 * 1024
 )  # of the value only; the whole lies where the record says, and must not tip the broker's limit
@@ -35,34 +36,54 @@ class States(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a batch led to."""
+    """What a batch led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room was left."""
 
     states: dict[bytes, Vertex]
+    encoded: dict[bytes, bytes]
     messages: tuple[Message, ...]
     assessments: tuple[Assessment, ...]
+    refused: tuple[Input, ...] = ()
 
 
 def react_all(
     states: States, partition: int, inputs: Mapping[bytes, Sequence[Input]], *, at: datetime, methodology: Methodology
 ) -> Outcome:
-    """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet."""
+    """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet.
+
+    An entity whose state would pass MAX_STATE_BYTES takes what still fits, in order, and refuses the rest: Kafka would not take the state, and
+    the worker would come back to it for ever.
+    """
     changed: dict[bytes, Vertex] = {}
+    encoded: dict[bytes, bytes] = {}
     messages: list[Message] = []
     assessments: list[Assessment] = []
+    refused: list[Input] = []
     for key, items in inputs.items():
         before = states.get(partition, key)
-        reaction = react(before, key.decode(), items, at=at, methodology=methodology)
-        if items or reaction.vertex != before:
-            changed[key] = reaction.vertex
-        messages += reaction.messages
-        if reaction.assessment is not None:
-            assessments.append(reaction.assessment)
-    return Outcome(changed, tuple(messages), tuple(assessments))
+        vertex, parts = before, [tuple(items)]
+        while parts:
+            part = parts.pop()
+            reaction = react(vertex, key.decode(), part, at=at, methodology=methodology)
+            if not part and reaction.vertex == vertex:
+                continue
+            state = vertex_to_bytes(reaction.vertex)
+            if len(state) > MAX_STATE_BYTES:
+                middle = len(part) // 2
+                if middle:
+                    parts += [part[middle:], part[:middle]]
+                else:
+                    refused += part
+                continue
+            vertex = changed[key] = reaction.vertex
+            encoded[key] = state
+            messages += reaction.messages
+            assessments += [] if reaction.assessment is None else [reaction.assessment]
+    return Outcome(changed, encoded, tuple(messages), tuple(assessments), tuple(refused))
 
 
 def state_records(outcome: Outcome, changelog: str, partition: int) -> list[OutgoingRecord]:
     """The new states, for the changelog."""
-    return [OutgoingRecord(changelog, partition, key, vertex_to_bytes(vertex)) for key, vertex in outcome.states.items()]
+    return [OutgoingRecord(changelog, partition, key, state) for key, state in outcome.encoded.items()]
 
 
 def result_records(outcome: Outcome, home: Callable[[bytes], int], *, at: datetime) -> list[OutgoingRecord]:
