@@ -182,7 +182,9 @@ class KafkaPublisher:
             return
         self._producer = None
         log.warning("producer_replaced", client_id=self._client_id, reason=reason)
-        threading.Thread(target=_end_now, args=(producer,), name=f"{self._client_id}-retired", daemon=True).start()
+        threading.Thread(
+            target=_end, args=(producer,), kwargs={"within_s": 0}, name=f"{self._client_id}-retired", daemon=True
+        ).start()
 
     def _send_for_ever(self) -> None:
         """The sending thread: the only one that may block on Kafka."""
@@ -190,7 +192,7 @@ class KafkaPublisher:
             if not sending.answer.done():
                 self._send(sending)
         if self._producer is not None:
-            self._close_quietly(self._producer)
+            _end(self._producer, within_s=self._deadline_s)
 
     def _send(self, sending: _Sending) -> None:
         record = sending.record
@@ -254,23 +256,20 @@ class KafkaPublisher:
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             self._loop.call_soon_threadsafe(settle)
 
-    def _close_quietly(self, producer: KafkaProducer) -> None:
-        try:
-            producer.close(timeout=self._deadline_s)
-        except KafkaError as error:
-            log.warning("producer_close_failed", client_id=self._client_id, error=str(error))
 
-
-def _end_now(producer: KafkaProducer) -> None:
-    """End a producer that is out of use, with whatever it still holds.
+def _end(producer: KafkaProducer, *, within_s: float) -> None:
+    """End a producer: what it still holds after `within_s` seconds is given up.
 
     Its `close` first flushes, raises if records are left, and then ends nothing: its thread, its connections and its records would stay for
-    the life of the process.
+    the life of the process, and its destructor would try the same once more.
     """
     try:
-        producer.close(timeout=0)
-    except KafkaError:
+        producer.close(timeout=within_s)
+    except KafkaError as error:
+        log.warning("producer_gave_up", reason=str(error))
         producer._sender.force_close()  # noqa: SLF001 - kafka-python has no public way to give up what is buffered
+        producer._sender.join()  # noqa: SLF001
+        producer.close(timeout=0)
 
 
 def _published(written: Any) -> PublishedRecord:
