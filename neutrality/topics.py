@@ -23,11 +23,12 @@ class Topic:
     consumers: tuple[str, ...]
     description: str
     max_record_bytes: int | None = None
+    further: tuple[tuple[str, str], ...] = ()
 
     @property
     def config(self) -> dict[str, str]:
         """Kafka topic settings."""
-        config = {"cleanup.policy": self.cleanup_policy}
+        config = {"cleanup.policy": self.cleanup_policy, **dict(self.further)}
         if self.cleanup_policy == "delete":
             config["retention.ms"] = self.retention_ms
         if self.max_record_bytes is not None:

@@ -72,6 +72,28 @@ def ensure_topics(
         admin.close()
 
 
+def topic_id(bootstrap_servers: str, name: str) -> str:
+    """What tells a topic from one of the same name that was there before it, or is in another cluster.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer, or does not know the topic.
+    """
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap_servers.split(","),
+            request_timeout_ms=_ADMIN_LIMIT_MS,
+            bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
+        )
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
+    try:
+        return str(admin.describe_topics([name])[0]["topic_id"])
+    except (KafkaError, LookupError) as error:
+        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} does not describe {name}: {error}") from error
+    finally:
+        admin.close()
+
+
 def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: int) -> None:
     found = {item["name"]: len(item["partitions"]) for item in admin.describe_topics(sorted(declared))}
     wrong = [f"{name} has {count} partitions, not {partitions}" for name, count in sorted(found.items()) if count != partitions]
@@ -359,6 +381,10 @@ class KafkaReader:
         except KafkaError as error:
             raise BrokerUnavailable(f"Kafka did not tell its offsets: {error}") from error
         return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """See RecordReader."""
+        return self._offsets(lambda partitions: {partition: self._consumer.position(partition) or 0 for partition in partitions})
 
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """See RecordReader."""

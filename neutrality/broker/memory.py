@@ -147,6 +147,10 @@ class MemoryReader:
         """See RecordReader."""
         return {partition: self._broker.end_offset(partition) for partition in self._partitions}
 
+    def positions(self) -> dict[TopicPartition, int]:
+        """See RecordReader."""
+        return dict(self._positions)
+
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """See RecordReader."""
         return self._broker.read(self._positions, wait)

@@ -85,6 +85,10 @@ class RecordReader(Protocol):
         """Offset after the last record. Raises BrokerUnavailable."""
         ...
 
+    def positions(self) -> dict[TopicPartition, int]:
+        """Offset of what it will hand out next; moves past what is no record too (markers of transactions). Raises BrokerUnavailable."""
+        ...
+
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """What has come in, in order within a partition; empty after `wait` without any, also while Kafka is away.
 

@@ -31,9 +31,12 @@ def score_document(assessment: Assessment, lab: str | None) -> dict[str, Any]:
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """An explanation: the score, the parts that add up to the points lost, and all claims as they stand."""
+    """An explanation: the score, what it was, the parts that add up to the points lost, and all claims as they stand."""
+    before = explanation.assessment.before
     return {
         **score_document(explanation.assessment, explanation.lab),
+        "before": None if before is None else {"version": before.version, "score": before.score_for(explanation.lab)},
+        "moves": explanation.moves,
         "points_lost": explanation.points_lost,
         "parts": [
             {

@@ -49,6 +49,7 @@ def _show(explanation: Explanation, console: Console) -> None:
         console.print(
             f"[dim]methodology {assessment.methodology}, version {assessment.version}, range {words.interval(score)}[/]"
         )
+    _show_moves(explanation, console)
     console.print()
     for line in explanation.lines:
         _show_line(line, console)
@@ -62,6 +63,21 @@ def _show(explanation: Explanation, console: Console) -> None:
         console.print("\n[bold]Not known[/]")
         for what in explanation.unknown:
             console.print(f"  {escape(what)}")
+
+
+def _show_moves(explanation: Explanation, console: Console) -> None:
+    before = explanation.assessment.before
+    if before is None:
+        return
+    console.print(
+        f"\nIt was {words.points(before.score_for(explanation.lab).confirmed)} in version {before.version}; since then:"
+    )
+    for move in explanation.moves:
+        console.print(f"[{'red' if move.points < 0 else 'green'}]{move.points:+6.1f}[/]  {move.channel:<10}  {escape(move.path)}")
+        if move.claim is not None:
+            console.print(f"        {escape(move.claim.summary)}")
+    if not explanation.moves:
+        console.print("        [dim]the score towards this lab has not moved[/]")
 
 
 def _show_line(line: Line, console: Console) -> None:

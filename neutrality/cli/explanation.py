@@ -5,9 +5,10 @@ The points of the lines add up to 100 - score (an exact attribution, see `attrib
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
-from neutrality.events.assessment import CHANNELS, Assessment, Attribution, Channel, ClaimNote, attribute
+from neutrality.events.assessment import CHANNELS, Assessment, Attribution, Channel, ClaimNote, Step, attribute
 
 _PERCENT: Final = re.compile(r"\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?)? %")
 _WHAT_IS_UNKNOWN: Final[dict[Channel, str]] = {
@@ -16,6 +17,7 @@ _WHAT_IS_UNKNOWN: Final[dict[Channel, str]] = {
     "governance": "nobody has said who leads it or sits on its board",
     "revenue": "its revenue and a customer's spending in one year are not both known",
 }
+LEAST_MOVE: Final = 0.05  # points; what rounds to nothing is not told
 _WHAT_A_FLAG_MEANS: Final = {
     "levels_cut": "ownership runs in rings so closed that the reckoning was cut off",
     "shares_over_one": "reported shares add up to more than 100 % and were scaled down",
@@ -35,12 +37,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """What one claim's cost through one lab's channel has changed by since the version before; points over 0 were won."""
+
+    lab: str
+    channel: Channel
+    points: float
+    path: str
+    claim: ClaimNote | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """One vendor's score towards one lab, taken apart. `aside` are claims that cost nothing: pending, disputed, ended or harmless."""
+    """One vendor's score towards one lab, taken apart. `aside` are claims that cost nothing: pending, disputed, ended or harmless.
+
+    `moves` add up to the score less what it was in the version before; empty if there was none.
+    """
 
     assessment: Assessment
     lab: str | None
     lines: tuple[Line, ...]
+    moves: tuple[Move, ...]
     aside: tuple[ClaimNote, ...]
     unknown: tuple[str, ...]
 
@@ -58,7 +75,26 @@ def explain(assessment: Assessment, lab: str | None) -> Explanation:
     aside = tuple(note for note in assessment.claims if note.claim_id not in costing)
     unknown = [f"{channel}: {_WHAT_IS_UNKNOWN[channel]}" for channel in CHANNELS if not assessment.coverage.get(channel)]
     unknown += [_WHAT_A_FLAG_MEANS.get(flag, flag) for flag in assessment.flags]
-    return Explanation(assessment, lab, lines, aside, tuple(unknown))
+    return Explanation(assessment, lab, lines, _moves(assessment, lab), aside, tuple(unknown))
+
+
+def _moves(assessment: Assessment, lab: str | None) -> tuple[Move, ...]:
+    """Largest first. A claim that costs nothing now is told by the path that it had."""
+    if assessment.before is None:
+        return ()
+    costs: dict[tuple[str, Channel, str, str], float] = {}
+    rows: dict[tuple[str, Channel, str, str], Attribution] = {}
+    for sign, found in ((1.0, attribute(assessment.before, lab)), (-1.0, attribute(assessment, lab))):
+        for row in found:
+            key = row.lab, row.channel, row.claim_id, row.through
+            costs[key] = costs.get(key, 0.0) + sign * row.points
+            rows[key] = row
+    moved = sorted((key for key in costs if abs(costs[key]) >= LEAST_MOVE), key=lambda key: (-abs(costs[key]), key))
+    return tuple(
+        Move(rows[key].lab, rows[key].channel, costs[key], _path(assessment, rows[key], note), note)
+        for key in moved
+        for note in [assessment.claim(rows[key].claim_id)]
+    )
 
 
 def _line(assessment: Assessment, row: Attribution) -> Line:
@@ -67,15 +103,21 @@ def _line(assessment: Assessment, row: Attribution) -> Line:
 
 
 def _path(assessment: Assessment, row: Attribution, note: ClaimNote | None) -> str:
-    """`meta → 49 % → Scale AI`; with a step between where the lab reaches the vendor through somebody."""
+    """`meta → 49 % → Scale AI`, with a step between for everybody through whom the lab reaches the vendor."""
     steps = [row.lab]
-    if row.through not in (row.lab, assessment.vendor):
-        steps.append(row.through if row.channel == "governance" else f"… → {row.through}")
+    for holder, held in pairwise(row.path):
+        steps += [_share(holder), held.holder]
+    if len(row.path) == 1 and row.through not in (row.lab, assessment.vendor):
+        steps.append(row.path[0].holder)
     if row.channel == "revenue":
         steps.append(f"{100.0 * _influence(assessment, row):.1f} % of revenue")
     elif row.channel != "governance" and note is not None and (share := _PERCENT.search(note.summary)) is not None:
         steps.append(share.group() + (" of votes" if row.channel == "votes" else ""))
     return " → ".join([*steps, assessment.name])
+
+
+def _share(step: Step) -> str:
+    return f"{100.0 * step.share:.4g} %" if step.share > 0.0 else "…"
 
 
 def _influence(assessment: Assessment, row: Attribution) -> float:

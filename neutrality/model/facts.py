@@ -1,193 +1,165 @@
-"""All that a vertex knows when it reckons: its claims as they stand, what its parties say of themselves, what it is itself."""
+"""All that a vertex knows when it reckons: the picture its own claims give, and what its parties say of themselves."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role
 from neutrality.model.claims import Standing
 from neutrality.model.methodology import Methodology
-from neutrality.model.ownership import Allotted, allot, levels, stakes
-from neutrality.model.profile import Exposure, LabExposure, Profile
-from neutrality.model.views import CONFIRMED, VIEWS, View
+from neutrality.model.ownership import levels
+from neutrality.model.picture import Attributes, Holdings, Picture
+from neutrality.model.profile import NO_EXPOSURE, Exposure, Hop, LabExposure, Profile
+from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import control_level
 
 
 @dataclass(frozen=True, slots=True)
-class Attributes:
-    """What entity claims in force say of the entity; of each field the newest word counts."""
-
-    name: str | None = None
-    is_vendor: bool = False
-    is_lab: bool = False
-    group: str | None = None
-    lab_claim: str | None = None
-    affiliates: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    board_size: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
-    """What a vertex knows at time `at`."""
+    """What a vertex knows at time `at`; `parties` are those named in a standing claim that have told their profile, in order of id."""
 
     entity: str
     at: datetime
-    standings: tuple[Standing, ...]
+    picture: Picture
     parties: Mapping[str, Profile]
-    attributes: Attributes
-    _held: dict[View, "Holdings"] = field(default_factory=dict, compare=False, repr=False)
 
-    def holdings(self, view: View) -> "Holdings":
-        """Who holds what, in one view; reckoned once."""
-        if view not in self._held:
-            self._held[view] = holdings(self.standings, view)
-        return self._held[view]
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """All claims, as they stand."""
+        return self.picture.standings
+
+    @property
+    def attributes(self) -> Attributes:
+        """What the entity is."""
+        return self.picture.attributes
+
+    def holdings(self, view: View) -> Holdings:
+        """Who holds what, in one view."""
+        return self.picture.holdings(view)
 
     def distinct(self, view: View) -> View:
         """The view, or the confirmed one if nothing known here can make a difference between the two."""
+        if view is CONFIRMED:
+            return view
         if view.name == "projected":
-            differs = any(standing.pending is not None for standing in self.standings) or any(
-                _foresees(profile) for profile in self.parties.values()
-            )
+            differs = bool(self.picture.pending) or any(_foresees(profile) for profile in self.parties.values())
         else:
-            differs = any(exposure.low or exposure.high for exposure in self._exposures()) or self._has_ranges()
+            differs = self._has_ranges() or any(exposure.low or exposure.high for exposure in self._exposures())
         return view if differs else CONFIRMED
 
+    def distinct_views(self) -> dict[View, View]:
+        """For each of the four views the one that has to be reckoned for it."""
+        ranges = self.distinct(LOW) is LOW
+        low, high = (LOW, HIGH) if ranges else (CONFIRMED, CONFIRMED)
+        return {CONFIRMED: CONFIRMED, PROJECTED: self.distinct(PROJECTED), LOW: low, HIGH: high}
+
     def _exposures(self) -> Iterator[LabExposure]:
-        return (exposure for profile in self.parties.values() for exposure in (profile.labs or {}).values())
+        return (exposure for profile in self.parties.values() if profile.labs for exposure in profile.labs.values())
 
     def _has_ranges(self) -> bool:
-        """Whether a party that a lab reaches holds a range or an unknown share: what others hold takes nothing from a known share."""
-        reached = {party for party, profile in self.parties.items() if profile.labs}
-        interests = (standing.active for standing in self.standings if isinstance(standing.active, Interest))
-        return any(
-            interest.interested_party in reached and (interest.share is None or interest.share.exact is None)
-            for interest in interests
-        )
+        """Whether a range or an unknown share matters.
+
+        It does of equity in the hands of a party that a lab reaches (what others hold takes nothing from a known share), and of votes
+        in anybody's hands, since power depends on the votes of the others.
+        """
+        picture = self.picture
+        if picture.vague_votes and any(profile.labs for profile in self.parties.values()):
+            return True
+        return bool(picture.vague) and any(party in self.parties and self.parties[party].labs for party in picture.vague)
 
     @property
     def lab(self) -> str | None:
         """The lab that this entity is, or to whose group it is declared to belong."""
-        return self.attributes.group or (self.entity if self.attributes.is_lab else None)
+        return self.picture.lab
 
     def labs(self) -> tuple[str, ...]:
-        """Every lab that reaches this entity through a party, in order of id."""
-        return tuple(sorted({lab for profile in self.parties.values() for lab in profile.labs or {}}))
+        """Every lab that reaches this entity through a party: by what it holds, or as the employer of a person; in order of id."""
+        found: set[str] = set()
+        for profile in self.parties.values():
+            if profile.labs:
+                found.update(profile.labs)
+            for tie in profile.affiliations:
+                found.update(tie.controllers, tie.projected_controllers)
+        return tuple(sorted(found))
 
     def name_of(self, entity: str) -> str:
         """An entity's name if it is known, else its id."""
-        known = self.attributes.name if entity == self.entity else None
-        if known is None and entity in self.parties:
-            known = self.parties[entity].name
-        return known or entity
-
-
-def attributes_of(standings: Iterable[Standing]) -> Attributes:
-    """The entity's attributes; of two claims that set the same field the one that took effect last counts."""
-    values: dict[str, Any] = {}
-    ordered = sorted(
-        (s for s in standings if s.confirmed is not None and isinstance(s.active, Entity)),
-        key=lambda s: s.confirmed.by_effect if s.confirmed is not None else (),
-    )
-    for standing in ordered:
-        claim = standing.active
-        for name in ("name", "is_vendor", "is_lab", "group", "affiliates", "categories", "board_size"):
-            value = getattr(claim, name)
-            if value is not None:
-                values[name] = value
-                if name in ("group", "is_lab"):
-                    values["lab_claim"] = standing.claim_id
-    return Attributes(**values)
-
-
-def parties_of(claim: Claim) -> tuple[str, ...]:
-    """The entities whose profile a claim needs."""
-    if isinstance(claim, Interest):
-        return (claim.interested_party,)
-    if isinstance(claim, Role):
-        return tuple(party for party in (claim.person, claim.represents, claim.left_for) if party is not None)
-    if isinstance(claim, Contract):
-        return (claim.customer,)
-    if isinstance(claim, Revenue):
-        return () if claim.customer is None else (claim.customer,)
-    return (*(claim.affiliates or ()), *([claim.group] if claim.group is not None else []))
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """Equity, votes and rights of appointment in a subject, in one view."""
-
-    equity: tuple[Allotted, ...]
-    votes: tuple[Allotted, ...]
-    appointers: tuple[tuple[str, str], ...]
-    over_one: bool
-
-
-def holdings(standings: tuple[Standing, ...], view: View) -> Holdings:
-    """Who holds what, in one view. Votes of unknown size stay in the ocean, so they are left out here."""
-    equity, equity_over = allot(stakes(standings, InterestType.SHAREHOLDING, view), view.bound)
-    known_votes = [stake for stake in stakes(standings, InterestType.VOTING_RIGHTS, view) if stake.most is not None]
-    votes, votes_over = allot(known_votes, view.bound)
-    # a right is held or not: a pending one counts where it is likelier than not
-    appointers = tuple(
-        (stake.claim_id, stake.party)
-        for stake in stakes(standings, InterestType.APPOINTMENT_OF_BOARD, view)
-        if stake.probability > 0.5
-    )
-    return Holdings(equity, votes, appointers, equity_over or votes_over)
+        if entity == self.entity:
+            return self.attributes.name or entity
+        party = self.parties.get(entity)
+        return party.name or entity if party is not None else entity
 
 
 def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExposure], bool]:
     """How each lab reaches this entity, and whether a level was cut off. A lab's own profile about itself is e_0 = 1, level 0."""
-    views = {view.name: facts.distinct(view) for view in VIEWS}
-    held = {name: facts.holdings(view) for name, view in views.items()}
+    labs = [lab for lab in facts.labs() if lab != facts.lab]
+    if not labs:
+        return {}, False
+    views = dict.fromkeys(facts.distinct_views().values())
     cut = False
     found: dict[str, LabExposure] = {}
-    for lab in facts.labs():
-        if lab == facts.lab:
-            continue
-        by_view: dict[str, Exposure] = {}
-        for view in VIEWS:
-            if view is not CONFIRMED and views[view.name] is CONFIRMED:
-                by_view[view.name] = by_view["confirmed"]
-                continue
-            part = held[view.name]
+    for lab in labs:
+        confirmed = NO_EXPOSURE
+        others: dict[str, Exposure] = {}
+        for view in views:
+            part = facts.holdings(view)
             by_level, truncated = levels(lab, part.equity, facts.parties, view, methodology.limits)
-            appointers = [party for _, party in part.appointers]
-            control = control_level(lab, part.votes, appointers, facts.parties, view, methodology.limits)
-            by_view[view.name] = Exposure(by_level, control)
+            control = control_level(lab, part.votes, part.appointers, facts.parties, view, methodology.limits)
             cut = cut or truncated
-        if any(exposure != Exposure() for exposure in by_view.values()):
-            confirmed = by_view["confirmed"]
-            other = {name: None if exposure == confirmed else exposure for name, exposure in by_view.items()}
-            found[lab] = LabExposure(
-                confirmed, other["projected"], other["low"], other["high"], _affiliated_by(lab, facts.parties)
-            )
+            if view is CONFIRMED:
+                confirmed = Exposure(by_level, control)
+            elif by_level != confirmed.levels or control != confirmed.control:
+                others[view.name] = Exposure(by_level, control)
+        if others or confirmed != NO_EXPOSURE:
+            path, affiliated_by = _nearest(lab, facts)
+            found[lab] = LabExposure(confirmed, **others, affiliated_by=affiliated_by, path=path)
     return found, cut
 
 
-def _affiliated_by(lab: str, parties: Mapping[str, Profile]) -> tuple[str, ...]:
-    """Labs to which `lab` is no rival, as told by the party nearest to it: distance falls towards the lab, so no echo can live on."""
+def _nearest(lab: str, facts: Facts) -> tuple[tuple[Hop, ...], tuple[str, ...]]:
+    """The way from `lab`, and the labs to which it is no rival, as told by the party nearest to it.
+
+    Distance falls towards the lab, so neither can run in a ring.
+    """
     near = [
-        (distance, party, profile.labs[lab].affiliated_by)
-        for party, profile in parties.items()
-        if profile.labs and lab in profile.labs and (distance := _distance(profile.labs[lab])) is not None
+        (distance, -_held_by(party, facts), party, exposure)
+        for party, profile in facts.parties.items()
+        if profile.labs and (exposure := profile.labs.get(lab)) is not None and (distance := _distance(exposure)) is not None
     ]
-    return min(near)[2] if near else ()
+    if not near:
+        return (), ()
+    _, share, party, exposure = near[0] if len(near) == 1 else min(near, key=lambda row: row[:3])
+    return (*exposure.path, Hop(facts.name_of(party), -share)), exposure.affiliated_by
+
+
+def _held_by(party: str, facts: Facts) -> float:
+    """What a party holds here: of the equity, else of the votes."""
+    held = facts.holdings(CONFIRMED)
+    for kind in (held.equity, held.votes):
+        shares = [holding.share for holding in kind if holding.party == party]
+        if shares:
+            return math.fsum(shares)
+    return 0.0
 
 
 def _foresees(profile: Profile) -> bool:
     """Whether a party looks different in the projected view."""
-    return any(exposure.projected is not None for exposure in (profile.labs or {}).values()) or any(
-        tie.projected != tie.confirmed or tie.projected_controllers != tie.controllers for tie in profile.affiliations
-    )
+    if profile.labs and any(exposure.projected is not None for exposure in profile.labs.values()):
+        return True
+    return any(tie.projected != tie.confirmed or tie.projected_controllers != tie.controllers for tie in profile.affiliations)
 
 
 def _distance(exposure: LabExposure) -> int | None:
-    steps = []
-    for view in (exposure.of("confirmed"), exposure.of("projected")):
-        steps += [level for level, term in enumerate(view.levels) if term > 0.0][:1]
-        steps += [] if view.control is None else [view.control]
-    return min(steps, default=None)
+    """Steps from the lab by ownership or control, confirmed or projected; None if there is none."""
+    nearest = _steps(exposure.confirmed)
+    if exposure.projected is None:
+        return nearest
+    projected = _steps(exposure.projected)
+    return projected if nearest is None else nearest if projected is None else min(nearest, projected)
+
+
+def _steps(exposure: Exposure) -> int | None:
+    for level, term in enumerate(exposure.levels):
+        if term > 0.0:
+            return level if exposure.control is None else min(level, exposure.control)
+    return exposure.control

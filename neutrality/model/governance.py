@@ -11,8 +11,9 @@ Ties between a lab R and a vendor (neutrality model, channel 3; Clayton Act sect
 import calendar
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from neutrality.events.claims import Role, RoleType
 from neutrality.model.claims import Report, Standing
@@ -21,8 +22,7 @@ from neutrality.model.profile import Profile
 from neutrality.model.views import View
 
 
-@dataclass(frozen=True, slots=True)
-class GovernanceTie:
+class GovernanceTie(Struct, frozen=True):
     """One tie: expected weight in [0, 1], the claim it rests on and the person it runs through."""
 
     claim_id: str
@@ -39,18 +39,17 @@ def cooling_ends(departed: datetime, months: int) -> datetime:
 
 def governance_ties(
     lab: str,
-    standings: Iterable[Standing],
+    roles: Iterable[Standing],
+    at: datetime,
     parties: Mapping[str, Profile],
     board_size: int | None,
     view: View,
     weights: GovernanceWeights,
 ) -> tuple[GovernanceTie, ...]:
-    """All ties of `lab`, in order of claim; those without weight are left out."""
+    """All ties of `lab` by the claims of roles, in order of claim; those without weight are left out."""
     ties: list[GovernanceTie] = []
     seats: list[GovernanceTie] = []
-    for standing in standings:
-        if not isinstance(standing.newest.event.data, Role):
-            continue
+    for standing in roles:
         for role, probability in _held(standing, view):
             works_for = _works_for(lab, role, parties, view)
             if role.role_type is RoleType.BOARD_MEMBER:
@@ -58,7 +57,7 @@ def governance_ties(
                 seats.append(GovernanceTie(standing.claim_id, role.person, probability * appointed))
             elif works_for > 0.0:
                 ties.append(GovernanceTie(standing.claim_id, role.person, weights.executive_interlock * probability * works_for))
-        for role, probability in _left(standing, view, weights):
+        for role, probability in _left(standing, at, view, weights):
             went = max(_works_for(lab, role, parties, view), _is_of(lab, role.left_for, parties, view))
             ties.append(GovernanceTie(standing.claim_id, role.person, weights.departed_executive * probability * went))
     seat_weight = weights.board_seat if board_size is None else 1.0 / board_size
@@ -80,7 +79,7 @@ def _held(standing: Standing, view: View) -> Iterator[tuple[Role, float]]:
             yield data, probability
 
 
-def _left(standing: Standing, view: View, weights: GovernanceWeights) -> Iterator[tuple[Role, float]]:
+def _left(standing: Standing, at: datetime, view: View, weights: GovernanceWeights) -> Iterator[tuple[Role, float]]:
     """Executive roles that have ended within the cooling period, each with its probability."""
     pending = view.probability(standing)
     candidates: list[tuple[Report | None, float]] = [(standing.confirmed, 1.0 - pending), (standing.pending, pending)]
@@ -90,7 +89,7 @@ def _left(standing: Standing, view: View, weights: GovernanceWeights) -> Iterato
         role = report.data
         if not isinstance(role, Role) or role.role_type is not RoleType.EXECUTIVE:
             continue
-        if standing.at < cooling_ends(role.effective_time, weights.cooling_months):
+        if at < cooling_ends(role.effective_time, weights.cooling_months):
             yield role, probability
 
 

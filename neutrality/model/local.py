@@ -10,12 +10,16 @@ from neutrality.model.messages import Message
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Input, Origin, Vertex, react
 
+TimedEvent = tuple[Event, int]  # an event, and when Kafka took it (ms since 1970)
 _EVENTS: Final = "local.events"
 _MESSAGES: Final = "local.messages"
 
 
 class LocalRunner:
-    """Runs vertices at one point in time. Messages that wait for the same receiver are handed over together."""
+    """Runs vertices at one point in time. Messages that wait for the same receiver are handed over together.
+
+    An event that is given without the time at which Kafka took it counts as taken at the runner's time.
+    """
 
     def __init__(self, methodology: Methodology, at: datetime) -> None:
         """Start with nothing known, at time `at`."""
@@ -26,16 +30,17 @@ class LocalRunner:
         self.assessments: dict[str, Assessment] = {}
         self.reactions = 0
 
-    def apply(self, events: Iterable[Event]) -> None:
+    def apply(self, events: Iterable[Event | TimedEvent]) -> None:
         """Take in events one by one, each with all that follows from it."""
         for event in events:
-            self._run({event.data.subject: [self._input(_EVENTS, event)]})
+            self.apply_together([event])
 
-    def apply_together(self, events: Iterable[Event]) -> None:
+    def apply_together(self, events: Iterable[Event | TimedEvent]) -> None:
         """Take in events as one batch, as under backlog."""
         waiting: dict[str, list[Input]] = {}
-        for event in events:
-            waiting.setdefault(event.data.subject, []).append(self._input(_EVENTS, event))
+        for item in events:
+            event, accepted_ms = item if isinstance(item, tuple) else (item, None)
+            waiting.setdefault(event.data.subject, []).append(self._input(_EVENTS, event, accepted_ms))
         self._run(waiting)
 
     def pass_time(self, at: datetime) -> None:
@@ -48,9 +53,15 @@ class LocalRunner:
             self._run({v.entity: [] for v in due if v.next_change == self._at})
         self._at = at
 
-    def _input(self, topic: str, body: Event | Message) -> Input:
+    def standing_assessments(self) -> dict[str, Assessment]:
+        """The assessments of those that are vendors now; `assessments` also keeps the last one of each that was."""
+        return {entity: found for entity, found in self.assessments.items() if self.vertices[entity].content is not None}
+
+    def _input(self, topic: str, body: Event | Message, accepted_ms: int | None = None) -> Input:
         self._offset += 1
-        return Input(Origin(topic, 0, self._offset, int(self._at.timestamp() * 1000)), body)
+        return Input(
+            Origin(topic, 0, self._offset, int(self._at.timestamp() * 1000) if accepted_ms is None else accepted_ms), body
+        )
 
     def _run(self, waiting: dict[str, list[Input]]) -> None:
         while waiting:

@@ -1,20 +1,22 @@
 """Messages between vertices, as they go through `neutrality.messages`: absolute values with a version, never increments."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from neutrality.events.assessment import Cause
 from neutrality.model.profile import Link, Profile
 
+Kind = Literal["holds", "released", "profile", "repeat"]
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """From one vertex to another. `holds` carries a link, `profile` a profile, `released` neither; the newest version counts."""
 
-    kind: Literal["holds", "released", "profile"]
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From one vertex to another; the newest version counts. `holds` carries a link, `profile` a profile, `released` neither.
+
+    `repeat` asks the receiver to say again what stands (an audit found something missing); it carries nothing.
+    """
+
+    kind: Kind
     sender: str
     receiver: str
     version: int
@@ -29,19 +31,15 @@ class InvalidMessage(ValueError):  # noqa: N818 - the same form as InvalidEvent
     retriable = False
 
 
-_MESSAGE: Final = TypeAdapter(Message)
-
-
-def message_to_bytes(message: Message) -> bytes:
-    """JSON."""
-    return orjson.dumps(message)
+_DECODER: Final = msgspec.json.Decoder(Message)
+message_to_bytes: Final = msgspec.json.Encoder().encode
 
 
 def message_from_bytes(value: bytes | None) -> Message:
     """A message from JSON. Raises InvalidMessage."""
     try:
-        message = _MESSAGE.validate_json(value or b"")
-    except ValidationError as error:
+        message = _DECODER.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidMessage(str(error)[:500]) from error
     if (message.kind == "profile") != (message.profile is not None) or (message.kind == "holds") != (message.link is not None):
         raise InvalidMessage(f"a message of kind {message.kind!r} with the wrong content")

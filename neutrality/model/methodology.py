@@ -76,7 +76,8 @@ class EvidenceWeights(Wire):
 
     def of(self, kind: EvidenceKind) -> float:
         """Credibility of one source of that kind."""
-        return float(getattr(self, kind.value))
+        weight: float = getattr(self, kind)  # an EvidenceKind is the field's name
+        return weight
 
 
 class Plans(Wire):

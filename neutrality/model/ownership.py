@@ -7,7 +7,8 @@ e_(k-1)(R, p), with e_0(R, R) = 1; a value at level k depends on values at level
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from neutrality.events.claims import Interest, InterestType
 from neutrality.model.claims import Standing
@@ -16,8 +17,7 @@ from neutrality.model.profile import Profile
 from neutrality.model.views import Bound, View
 
 
-@dataclass(frozen=True, slots=True)
-class Stake:
+class Stake(Struct, frozen=True):
     """What a party holds in a subject by one claim: ratios in [0, 1]; `most` is None while the share is unknown."""
 
     claim_id: str
@@ -27,8 +27,7 @@ class Stake:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Allotted:
+class Allotted(Struct, frozen=True):
     """A stake's share after ranges, unknown shares and sums over 1 have been settled."""
 
     claim_id: str
@@ -36,20 +35,25 @@ class Allotted:
     share: float
 
 
-def stakes(standings: Iterable[Standing], interest_type: InterestType, view: View) -> tuple[Stake, ...]:
-    """The stakes of one type in a subject, in order of (party, claim); an indirect interest yields to its components."""
-    counted = [standing for standing in standings if isinstance(standing.newest.data, Interest)]
-    in_force = {standing.claim_id for standing in counted if standing.active is not None or standing.expected is not None}
-    found = []
+def stakes(interests: Iterable[Standing], view: View) -> dict[InterestType, list[Stake]]:
+    """The stakes in a subject by type, in order of (party, claim); an indirect interest yields to its components."""
+    counted = list(interests)
+    in_force: set[str] | None = None
+    found: dict[InterestType, list[Stake]] = {}
     for standing in counted:
         for data, probability in standing.weigh(view.probability(standing)):
-            if not isinstance(data, Interest) or data.interest_type is not interest_type:
+            if not isinstance(data, Interest):
                 continue
-            if data.direct_or_indirect != "direct" and in_force.intersection(data.component_claims):
-                continue
+            if data.component_claims and data.direct_or_indirect != "direct":
+                in_force = in_force or {s.claim_id for s in counted if s.active is not None or s.expected is not None}
+                if in_force.intersection(data.component_claims):
+                    continue
             least, most = (0.0, None) if data.share is None else data.share.bounds
-            found.append(Stake(standing.claim_id, data.interested_party, least, most, probability))
-    return tuple(sorted(found, key=lambda stake: (stake.party, stake.claim_id, stake.least)))
+            stake = Stake(standing.claim_id, data.interested_party, least, most, probability)
+            found.setdefault(data.interest_type, []).append(stake)
+    for held in found.values():
+        held.sort(key=lambda stake: (stake.party, stake.claim_id, stake.least))
+    return found
 
 
 def allot(held: Sequence[Stake], bound: Bound) -> tuple[tuple[Allotted, ...], bool]:
@@ -84,15 +88,25 @@ def levels(
     lab: str, allotted: Iterable[Allotted], parties: Mapping[str, Profile], view: View, limits: Limits
 ) -> tuple[tuple[float, ...], bool]:
     """Ownership of `lab` by level (e_0 = 0 first), trailing zeros cut, and whether it was cut off at the last level."""
-    flows = [
-        (holding.share, parties[holding.party].exposure(lab, view.name).levels)
-        for holding in allotted
-        if holding.party in parties and holding.share > 0.0
-    ]
-    depth = max((len(upstream) for _, upstream in flows), default=0)
+    flows = []
+    depth = 0
+    for holding in allotted:
+        party = parties.get(holding.party)
+        if party is None or not party.labs or holding.share <= 0.0:
+            continue
+        exposure = party.labs.get(lab)
+        upstream = () if exposure is None else exposure.of(view.name).levels
+        if upstream:
+            flows.append((holding.share, upstream))
+            depth = max(depth, len(upstream))
+    if not flows:
+        return (), False
     result = [0.0]
     for level in range(min(depth, limits.levels)):
-        term = math.fsum(share * upstream[level] for share, upstream in flows if level < len(upstream))
+        if len(flows) == 1:
+            term = flows[0][0] * flows[0][1][level]
+        else:
+            term = math.fsum([share * upstream[level] for share, upstream in flows if level < len(upstream)])
         result.append(term if term >= limits.smallest_term else 0.0)
     while result and result[-1] == 0.0:
         result.pop()

@@ -5,9 +5,10 @@ methodology says, by the plan's probability.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+
+from msgspec import Struct
 
 from neutrality.events.claims import Contract, Intent, Revenue
 from neutrality.model.claims import Standing
@@ -15,22 +16,23 @@ from neutrality.model.methodology import Plans
 from neutrality.model.profile import Profile
 from neutrality.model.views import View
 
-_Year = tuple[int, str]
+Year = tuple[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """A customer's part of the vendor's revenue: ratio in [0, 1], by one claim."""
+class Spending(Struct, frozen=True):
+    """A customer's part of the vendor's revenue in a fiscal year (and currency): ratio in [0, 1], by one claim."""
 
     claim_id: str
     customer: str
     ratio: float
+    year: Year
 
 
-def spendings(standings: Sequence[Standing], view: View, plans: Plans) -> tuple[Spending, ...]:
-    """Every customer's part of the revenue in the newest fiscal year with both known; empty if the channel is unknown."""
-    totals: dict[_Year, tuple[tuple[object, ...], list[tuple[Decimal, float]]]] = {}
-    spent: dict[_Year, list[tuple[str, str, Decimal]]] = {}
+def spendings(standings: Iterable[Standing], view: View, plans: Plans) -> tuple[Spending, ...]:
+    """Every customer's part of the revenue, in all fiscal years with both known; empty if the channel is unknown."""
+    standings = tuple(standings)
+    totals: dict[Year, tuple[tuple[object, ...], list[tuple[Decimal, float]]]] = {}
+    spent: dict[Year, list[tuple[str, str, Decimal]]] = {}
     for standing in standings:
         for claim, probability in standing.weigh(view.probability(standing)):
             if not isinstance(claim, Revenue):
@@ -45,15 +47,16 @@ def spendings(standings: Sequence[Standing], view: View, plans: Plans) -> tuple[
                 values = []
             if order >= known_order:
                 totals[year] = order, [*values, (claim.amount.amount, probability)]
-    known = sorted(year for year in spent if year in totals and any(amount > 0 for amount, _ in totals[year][1]))
-    if not known:
-        return ()
-    total, certainty = _expected(totals[known[-1]][1])
     staying = _staying(standings, view, plans)
-    return tuple(
-        Spending(claim_id, customer, min(1.0, float(amount / total) * certainty) * staying.get(customer, 1.0))
-        for claim_id, customer, amount in sorted(spent[known[-1]])
-    )
+    found = []
+    for year in sorted(spent):
+        if year not in totals or not any(amount > 0 for amount, _ in totals[year][1]):
+            continue
+        total, certainty = _expected(totals[year][1])
+        for claim_id, customer, amount in sorted(spent[year]):
+            ratio = min(1.0, float(amount / total) * certainty) * staying.get(customer, 1.0)
+            found.append(Spending(claim_id, customer, ratio, year))
+    return tuple(found)
 
 
 def _expected(values: Iterable[tuple[Decimal, float]]) -> tuple[Decimal, float]:
@@ -66,9 +69,11 @@ def _expected(values: Iterable[tuple[Decimal, float]]) -> tuple[Decimal, float]:
 def revenue_influence(
     lab: str, spending: Iterable[Spending], parties: Mapping[str, Profile]
 ) -> tuple[float, tuple[Spending, ...]]:
-    """R in [0, 1] of a lab's group, and the spending that it is made of."""
-    own = tuple(s for s in spending if s.customer in parties and parties[s.customer].lab_of() == lab and s.ratio > 0.0)
-    return min(1.0, math.fsum(s.ratio for s in own)), own
+    """R in [0, 1] of a lab's group in the newest year with its spending known, and the spending that it is made of."""
+    own = [s for s in spending if s.customer in parties and parties[s.customer].lab_of() == lab]
+    newest = max((s.year for s in own), default=None)
+    counted = tuple(s for s in own if s.year == newest and s.ratio > 0.0)
+    return min(1.0, math.fsum([s.ratio for s in counted])), counted
 
 
 def _staying(standings: Iterable[Standing], view: View, plans: Plans) -> dict[str, float]:

@@ -11,31 +11,30 @@ An input that was applied before (offset not above `applied` of its topic) is a 
 same versions, because it may have been lost. A repeat on its way is recognised by its version and changes nothing, so no echo can go round.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Generic, Literal, TypeVar
+from hashlib import blake2b
+from typing import Final, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from msgspec import Raw, Struct, structs
+from msgspec.json import Decoder, Encoder
 
-from neutrality.events.assessment import Assessment, Cause
-from neutrality.events.claims import Correction, Role, RoleType
-from neutrality.events.cloudevent import Event
-from neutrality.model.assessment import assess, watch_lapses
-from neutrality.model.claims import Report, Retractions, Standing, boundaries, retractions, standings
-from neutrality.model.facts import Facts, attributes_of, exposures, parties_of
-from neutrality.model.governance import cooling_ends
+from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
+from neutrality.events.cloudevent import Event, event_from_json, event_to_json
+from neutrality.model.assessment import assess, notes_of, watch_lapses
+from neutrality.model.claims import Report
+from neutrality.model.dossier import Dossier
+from neutrality.model.facts import Facts, exposures
 from neutrality.model.messages import Message, message_from_bytes, message_to_bytes
 from neutrality.model.methodology import Methodology
-from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile, Tie
-from neutrality.model.views import PROJECTED
+from neutrality.model.picture import Picture
+from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where an input record lies, and when Kafka took it (ms since 1970)."""
 
     topic: str
@@ -44,260 +43,459 @@ class Origin:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One record for one entity."""
+class Input(Struct, frozen=True):
+    """One record for one entity; `json` is an event's structured form, if it is at hand."""
 
     origin: Origin
     body: Event | Message
+    json: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Versioned(Generic[T]):
+class Versioned(Struct, Generic[T], frozen=True, omit_defaults=True):
     """A value under a version; None: it was taken back."""
 
     version: int
-    value: T | None
+    value: T | None = None
+
+
+class Published(Struct, frozen=True):
+    """What was last said of a vendor: the scores under their version, what stood before, and the event behind the change.
+
+    The digest of the content's JSON tells after a restart whether the same was said before.
+    """
+
+    scores: Earlier
+    digest: str
+    cause: Cause | None = None
+    before: Earlier | None = None
+
+    def complete(self, content: Assessment) -> Assessment:
+        """The assessment, from its content."""
+        return replace(content, version=self.scores.version, cause=self.cause, before=self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """What follows from a vertex, kept beside it so that news of one thing does not cost the reckoning of all."""
+
+    picture: Picture
+    labs: Mapping[str, LabExposure]
+    levels_cut: bool
+    tied: Mapping[str, Link]
+    owed: Mapping[str, Link]
 
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """The state of one entity. `applied` is the highest offset taken in, by topic (an entity's records share a partition)."""
+    """The state of one entity. `applied` is the highest offset taken in, by topic (an entity's records share a partition).
+
+    `next_change` is when it wants to be asked again without news; `owed_at` the time to which its assessment was put off, if it was.
+    `unsaid`: what this state led to may not have been said, so the next reaction says it again.
+
+    `reckoned` and `content` (the assessment without version and cause) follow from the rest; None: not worked out since it was read.
+    """
 
     entity: str
     version: int = 0
-    reports: dict[str, Report] = field(default_factory=dict)
-    corrections: dict[str, Event] = field(default_factory=dict)
-    profiles: dict[str, Versioned[Profile]] = field(default_factory=dict)
-    held: dict[str, Versioned[Link]] = field(default_factory=dict)
-    links: dict[str, Versioned[Link]] = field(default_factory=dict)
+    dossier: Dossier = field(default_factory=Dossier)
+    profiles: Mapping[str, Versioned[Profile]] = field(default_factory=dict)
+    held: Mapping[str, Versioned[Link]] = field(default_factory=dict)
+    links: Mapping[str, Versioned[Link]] = field(default_factory=dict)
     profile: Versioned[Profile] = field(default_factory=lambda: Versioned(0, EMPTY_PROFILE))
-    assessment: Assessment | None = None
+    published: Published | None = None
     next_change: datetime | None = None
-    applied: dict[str, int] = field(default_factory=dict)
+    owed_at: datetime | None = None
+    unsaid: bool = False
+    applied: Mapping[str, int] = field(default_factory=dict)
+    reckoned: Reckoned | None = field(default=None, compare=False, repr=False)
+    content: Assessment | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """All reports of claims, by source and id."""
+        return self.dossier.reports
+
+
+class Said(Struct, frozen=True):
+    """An assessment to publish, and its JSON."""
+
+    assessment: Assessment
+    json: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What came of it: the new state, messages to other vertices, and an assessment to publish, if any."""
+    """What came of it: the new state, messages to other vertices, and an assessment to publish, if any.
+
+    `changed` is False if the new state need not be kept: nothing was new but the offsets of what was known already.
+    """
 
     vertex: Vertex
     messages: tuple[Message, ...]
-    assessment: Assessment | None
+    said: Said | None
+    changed: bool
+
+    @property
+    def assessment(self) -> Assessment | None:
+        """The assessment to publish, if any."""
+        return None if self.said is None else self.said.assessment
 
 
-def react(vertex: Vertex | None, entity: str, inputs: Sequence[Input], *, at: datetime, methodology: Methodology) -> Reaction:
+def react(
+    vertex: Vertex | None,
+    entity: str,
+    inputs: Sequence[Input],
+    *,
+    at: datetime,
+    methodology: Methodology,
+    put_off_until: datetime | None = None,
+) -> Reaction:
     """Take in all inputs of one entity at time `at`; no inputs: a tick, which only lets time pass.
 
-    Idempotent, and independent of the order of inputs of different origin. Raises ValueError for an input of another entity.
+    Idempotent, and independent of the order of inputs of different origin. With `put_off_until` (under backlog, where more news is on its
+    way) a vendor's assessment is left to a tick at that time: `next_change` says so. Raises ValueError for an input of another entity.
     """
     before = vertex or Vertex(entity)
-    repeated = any(item.origin.offset <= before.applied.get(item.origin.topic, -1) for item in inputs)
-    taken = _take_in(before, inputs)
-    cause = _cause(inputs)
-    after, facts, cut = _reckon(taken, at, methodology)
-    messages: list[Message] = []
-    after = _tell_parties(after, facts, cause, messages, again=repeated)
-    _tell_subjects(before, after, cause, messages, again=repeated)
-    after, assessment = _publish(after, facts, methodology, cause, levels_cut=cut, again=repeated)
-    return Reaction(after, tuple(messages), assessment)
+    news = _take_in(before, inputs)
+    known = before.reckoned
+    picture = news.dossier.picture(entity, at, methodology)
+    if known is not None and not news.again and not news.anything and picture is known.picture and not _due(before, inputs, at):
+        return Reaction(before, (), None, changed=False)
+    return _Reckoning(before, news, picture, at, methodology, put_off_until if inputs else None).reaction()
 
 
-def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> Vertex:
-    reports, corrections = dict(vertex.reports), dict(vertex.corrections)
-    profiles, held, applied = dict(vertex.profiles), dict(vertex.held), dict(vertex.applied)
+def _due(vertex: Vertex, inputs: Sequence[Input], at: datetime) -> bool:
+    asked = not inputs and vertex.owed_at is not None  # a tick may come before its time, when the backlog is gone
+    return asked or (vertex.next_change is not None and vertex.next_change <= at)
+
+
+@dataclass(slots=True)
+class _News:
+    """The inputs, sorted into what the vertex keeps; `profiles` and `held` hold only what is new."""
+
+    dossier: Dossier
+    profiles: dict[str, Versioned[Profile]]
+    held: dict[str, Versioned[Link]]
+    applied: Mapping[str, int]
+    cause: Cause | None
+    again: bool
+    anything: bool
+
+
+def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
+    events: list[tuple[Event, int, bytes | None]] = []
+    profiles: dict[str, Versioned[Profile]] = {}
+    held: dict[str, Versioned[Link]] = {}
+    applied = dict(vertex.applied)
+    again = vertex.unsaid
     for item in inputs:
         origin, body = item.origin, item.body
-        applied[origin.topic] = max(origin.offset, applied.get(origin.topic, -1))
+        last = vertex.applied.get(origin.topic, -1)
+        again = again or origin.offset <= last
+        if origin.offset > applied.get(origin.topic, -1):
+            applied[origin.topic] = origin.offset
         if isinstance(body, Message):
             if body.receiver != vertex.entity:
                 raise ValueError(f"a message for {body.receiver!r} was given to {vertex.entity!r}")
             if body.kind == "profile":
-                _keep(profiles, body.sender, Versioned(body.version, body.profile))
+                _keep(vertex.profiles, profiles, body.sender, Versioned(body.version, body.profile))
+            elif body.kind == "repeat":
+                again = True
             else:
-                _keep(held, body.sender, Versioned(body.version, body.link))
+                _keep(vertex.held, held, body.sender, Versioned(body.version, body.link))
             continue
         if body.data.subject != vertex.entity:
             raise ValueError(f"an event about {body.data.subject!r} was given to {vertex.entity!r}")
-        key = f"{body.source}\n{body.id}"
-        if isinstance(body.data, Correction):
-            corrections[key] = _settle(corrections.get(key, body), body)
-        else:
-            reports[key] = _settle_report(reports.get(key), Report(body, origin.timestamp_ms))
-    return replace(vertex, reports=reports, corrections=corrections, profiles=profiles, held=held, applied=applied)
+        events.append((body, origin.timestamp_ms, item.json))
+    dossier = vertex.dossier.add(events) if events else vertex.dossier
+    anything = bool(profiles or held) or dossier is not vertex.dossier
+    return _News(dossier, profiles, held, applied, _cause(inputs), again, anything)
 
 
-def _keep(known: dict[str, Versioned[T]], sender: str, new: Versioned[T]) -> None:
-    if sender not in known or new.version > known[sender].version:
-        known[sender] = new
-
-
-def _settle(one: Event, other: Event) -> Event:
-    """Of two different events under one (source, id), which is against the contract, the same one whatever the order."""
-    return max(one, other, key=lambda event: (event.time, event.model_dump_json()))
-
-
-def _settle_report(known: Report | None, new: Report) -> Report:
-    if known is None:
-        return new
-    event = known.event if known.event == new.event else _settle(known.event, new.event)
-    return Report(event, min(known.accepted_ms, new.accepted_ms))
+def _keep(known: Mapping[str, Versioned[T]], new: dict[str, Versioned[T]], sender: str, found: Versioned[T]) -> None:
+    last = new.get(sender) or known.get(sender)
+    if last is None or found.version > last.version:
+        new[sender] = found
 
 
 def _cause(inputs: Sequence[Input]) -> Cause | None:
     """The newest input record behind a batch."""
-    causes = []
+    newest: tuple[int, str, int, int] | None = None
+    found: Cause | None = None
     for item in inputs:
-        if isinstance(item.body, Message):
-            if item.body.cause is not None:
-                causes.append(item.body.cause)
+        body = item.body
+        if isinstance(body, Message):
+            cause = body.cause
+            if cause is None:
+                continue
+            order = (cause.accepted_ms, cause.topic, cause.partition, cause.offset)
+            if newest is None or order > newest:
+                newest, found = order, cause
             continue
         origin = item.origin
-        causes.append(Cause(item.body.source, item.body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms))
-    return max(causes, key=lambda cause: (cause.accepted_ms, cause.topic, cause.partition, cause.offset), default=None)
+        order = (origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
+        if newest is None or order > newest:
+            newest = order
+            found = Cause(body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms)
+    return found
 
 
-def _reckon(vertex: Vertex, at: datetime, methodology: Methodology) -> tuple[Vertex, Facts, bool]:
-    taken_back = retractions(vertex.corrections.values())
-    standing = standings(vertex.reports.values(), taken_back, at, methodology.evidence)
-    parties = {sender: known.value for sender, known in vertex.profiles.items() if known.value is not None}
-    wanted = _parties(standing)
-    facts = Facts(vertex.entity, at, standing, {p: parties[p] for p in sorted(wanted) if p in parties}, attributes_of(standing))
-    labs, cut = exposures(facts, methodology)
-    profile = _own_profile(facts, labs, vertex.held)
-    if profile != vertex.profile.value:
-        vertex = replace(vertex, version=vertex.version + 1, profile=Versioned(vertex.version + 1, profile))
-    return replace(vertex, next_change=_next_change(vertex, standing, taken_back, at, methodology)), facts, cut
+class _Reckoning:
+    """One reaction in the making."""
+
+    def __init__(
+        self,
+        before: Vertex,
+        news: _News,
+        picture: Picture,
+        at: datetime,
+        methodology: Methodology,
+        put_off_until: datetime | None,
+    ) -> None:
+        self._before, self._news, self._at, self._methodology = before, news, at, methodology
+        self._put_off_until = put_off_until
+        self._owed_at = before.owed_at
+        self._version = before.version
+        self._messages: list[Message] = []
+        self._profiles = {**before.profiles, **news.profiles} if news.profiles else before.profiles
+        self._held = {**before.held, **news.held} if news.held else before.held
+        parties = {
+            party: known.value
+            for party in picture.parties
+            if (known := self._profiles.get(party)) is not None and known.value is not None
+        }
+        self._facts = Facts(before.entity, at, picture, parties)
+        same = before.reckoned is not None and before.reckoned.picture is picture
+        self._same_facts = before.reckoned if same and not any(party in parties for party in news.profiles) else None
+
+    def reaction(self) -> Reaction:
+        """All of it, in order: profile, links, messages, assessment."""
+        before, news, facts = self._before, self._news, self._facts
+        same, known = self._same_facts, before.reckoned
+        labs, cut = (same.labs, same.levels_cut) if same is not None else exposures(facts, self._methodology)
+        tied = known.tied if known is not None and not news.held else _tied(self._held)
+        profile = self._profile(_own_profile(facts, labs, tied))
+        owed = facts.picture.links if not facts.picture.roles else _with_controllers(facts.picture.links, profile.value)
+        links = self._tell_parties(owed)
+        self._tell_subjects(profile)
+        published, content, said = self._publish(labs, levels_cut=cut)
+        vertex = Vertex(
+            entity=before.entity,
+            version=self._version,
+            dossier=news.dossier,
+            profiles=self._profiles,
+            held=self._held,
+            links=links,
+            profile=profile,
+            published=published,
+            next_change=self._next_change(),
+            owed_at=self._owed_at,
+            applied=news.applied,
+            reckoned=Reckoned(facts.picture, labs, cut, tied, owed),
+            content=content,
+        )
+        changed = news.anything or news.again or self._version != before.version or said is not None
+        return Reaction(vertex, tuple(self._messages), said, changed or vertex.next_change != before.next_change)
+
+    def _profile(self, found: Profile) -> Versioned[Profile]:
+        if found == self._before.profile.value:
+            return self._before.profile
+        self._version += 1
+        return Versioned(self._version, found)
+
+    def _tell_parties(self, owed: Mapping[str, Link]) -> Mapping[str, Versioned[Link]]:
+        """Send each party named in a standing claim its link, and take back the links of those that are named no more."""
+        before, news = self._before, self._news
+        if before.reckoned is not None and owed is before.reckoned.owed and not news.again:
+            return before.links
+        changed: dict[str, Versioned[Link]] = {}
+        for party in sorted(owed.keys() | before.links.keys()):
+            known, link = before.links.get(party), owed.get(party)
+            if known is None or known.value != link:
+                self._version += 1
+                known = changed[party] = Versioned(self._version, link)
+            elif not news.again:
+                continue
+            if known.value is None:
+                self._messages.append(Message("released", before.entity, party, known.version, cause=news.cause))
+            else:
+                self._messages.append(Message("holds", before.entity, party, known.version, link=known.value, cause=news.cause))
+        return {**before.links, **changed} if changed else before.links
+
+    def _tell_subjects(self, profile: Versioned[Profile]) -> None:
+        """Send the profile: to every subject if it changed, else to those that have just begun to ask."""
+        if profile.version == 0:
+            return
+        before, news = self._before, self._news
+        everyone = news.again or profile.version != before.profile.version
+        for subject in sorted(self._held if everyone else news.held):
+            if self._held[subject].value is not None:
+                self._messages.append(
+                    Message("profile", before.entity, subject, profile.version, profile=profile.value, cause=news.cause)
+                )
+
+    def _publish(
+        self, labs: Mapping[str, LabExposure], *, levels_cut: bool
+    ) -> tuple[Published | None, Assessment | None, Said | None]:
+        """What stands, its content, and what has to be said of it: it is new, or may have been lost."""
+        before, news, facts = self._before, self._news, self._facts
+        known = before.published
+        if not facts.attributes.is_vendor:
+            self._owed_at = None
+            # what stands may be lost, and is no longer said again: the same content must not pass for said when it is a vendor again
+            return None if known is None else structs.replace(known, digest=""), None, None
+        due = before.next_change is not None and before.next_change <= self._at
+        if self._same_facts is not None and before.content is not None and not news.again and not due:
+            return known, before.content, None
+        overdue = before.owed_at is not None and before.owed_at <= self._at
+        if self._put_off_until is not None and not overdue and not news.again:
+            self._owed_at = before.owed_at or self._put_off_until
+            return known, None, None
+        self._owed_at = None
+        content = assess(facts, self._methodology, labs, levels_cut=levels_cut)
+        if known is not None and content == before.content and not news.again:
+            return known, before.content, None
+        json = content_to_bytes(content, [note for _, note in notes_of(facts)])
+        digest = blake2b(json, digest_size=16).hexdigest()
+        said = known if known is not None and digest == known.digest else None
+        if said is not None and not news.again:
+            return said, content, None
+        if said is None:
+            version, before_scores = (1, None) if known is None else (known.scores.version + 1, known.scores)
+            said = Published(content.as_earlier(version), digest, news.cause, before_scores)
+        assessment = said.complete(content)
+        return said, content, Said(assessment, under_version(json, assessment.version, said.cause, said.before))
+
+    def _next_change(self) -> datetime | None:
+        at, picture = self._at, self._facts.picture
+        times = [
+            self._owed_at,
+            picture.next_time(at),
+            *(watch_lapses(standing, self._methodology) for standing in picture.pending),
+        ]
+        return min((time for time in times if time is not None and time > at), default=None)
 
 
-def _parties(standing: Sequence[Standing]) -> set[str]:
-    reports = (report for s in standing for report in (s.confirmed, s.pending) if report is not None)
-    return {party for report in reports for party in parties_of(report.data)}
+def _tied(held: Mapping[str, Versioned[Link]]) -> dict[str, Link]:
+    """The links that say more than that something is held, in order of subject."""
+    links = ((subject, held[subject].value) for subject in sorted(held))
+    return {subject: link for subject, link in links if link is not None and (link.ties or link.affiliate)}
 
 
-def _own_profile(facts: Facts, labs: Mapping[str, LabExposure], held: Mapping[str, Versioned[Link]]) -> Profile:
-    links = sorted((subject, known.value) for subject, known in held.items() if known.value is not None)
+def _own_profile(facts: Facts, labs: Mapping[str, LabExposure], tied: Mapping[str, Link]) -> Profile:
     exposed = dict(labs)
     if facts.lab is not None:
-        exposed[facts.lab] = LabExposure(Exposure((1.0,), 0), affiliated_by=_affiliated_by(facts, links))
+        exposed[facts.lab] = LabExposure(Exposure((1.0,), 0), affiliated_by=_affiliated_by(facts, tied))
+        exposed = {lab: exposed[lab] for lab in sorted(exposed)}
     affiliations = tuple(
-        Affiliation(subject, tie.claim_id, tie.confirmed, tie.projected, link.controllers, link.projected_controllers)
-        for subject, link in links
+        Affiliation(
+            subject, tie.claim_id, tie.confirmed, tie.projected, link.controllers, link.projected_controllers, link.affiliated_by
+        )
+        for subject, link in tied.items()
         for tie in link.ties
     )
-    return Profile(facts.attributes.name, facts.lab, {lab: exposed[lab] for lab in sorted(exposed)} or None, affiliations)
+    return Profile(facts.attributes.name, facts.lab, exposed or None, affiliations)
 
 
-def _affiliated_by(facts: Facts, links: Sequence[tuple[str, Link]]) -> tuple[str, ...]:
+def _affiliated_by(facts: Facts, tied: Mapping[str, Link]) -> tuple[str, ...]:
     """Labs that declare this entity's lab an affiliate: they tell the lab itself, and its members ask it."""
     if facts.lab == facts.entity:
-        return tuple(subject for subject, link in links if link.affiliate)
+        return tuple(subject for subject, link in tied.items() if link.affiliate)
     own_lab = facts.parties.get(facts.lab or "")
     exposure = (own_lab.labs or {}).get(facts.lab or "") if own_lab is not None else None
     return exposure.affiliated_by if exposure is not None else ()
 
 
-def _tell_parties(vertex: Vertex, facts: Facts, cause: Cause | None, messages: list[Message], *, again: bool) -> Vertex:
-    """Send each party named in a standing claim its link, and take back the links of those that are named no more."""
-    owed = _owed_links(facts, vertex.profile.value or EMPTY_PROFILE)
-    links = dict(vertex.links)
-    version = vertex.version
-    for party in sorted(owed.keys() | links.keys()):
-        known, link = links.get(party), owed.get(party)
-        if known is None or known.value != link:
-            version += 1
-            known = links[party] = Versioned(version, link)
-        elif not again:
-            continue
-        kind: Literal["holds", "released"] = "released" if known.value is None else "holds"
-        messages.append(Message(kind, vertex.entity, party, known.version, link=known.value, cause=cause))
-    return vertex if version == vertex.version else replace(vertex, version=version, links=links)
+def _with_controllers(links: Mapping[str, Link], profile: Profile | None) -> Mapping[str, Link]:
+    """Who controls an entity is told only to those that are executives here."""
+    if profile is None or not any(link.ties for link in links.values()):
+        return links
+    now, projected = profile.controllers("confirmed"), profile.controllers("projected")
+    if not now and not projected:
+        return links
+    declared = {lab: found.affiliated_by for lab, found in (profile.labs or {}).items() if found.affiliated_by}
+    return {
+        party: Link(link.ties, now, projected, link.affiliate, declared) if link.ties else link for party, link in links.items()
+    }
 
 
-def _owed_links(facts: Facts, profile: Profile) -> dict[str, Link]:
-    """The link of each party: who controls this entity is told only to those that are executives here."""
-    ties: dict[str, list[Tie]] = {}
-    owed: dict[str, Link] = {}
-    for standing in facts.standings:
-        for report in (standing.confirmed, standing.pending):
-            if report is not None:
-                owed.update((party, Link()) for party in parties_of(report.data))
-        held = [
-            (claim.person, probability)
-            for claim, probability in standing.weigh(PROJECTED.probability(standing))
-            if isinstance(claim, Role) and claim.role_type is RoleType.EXECUTIVE
-        ]
-        for person in sorted({person for person, _ in held}):
-            certain = isinstance(standing.active, Role) and standing.active.person == person
-            projected = math.fsum(probability for holder, probability in held if holder == person)
-            ties.setdefault(person, []).append(Tie(standing.claim_id, 1.0 if certain else 0.0, projected))
-    for person, found in ties.items():
-        owed[person] = Link(tuple(found), profile.controllers("confirmed"), profile.controllers("projected"))
-    if facts.attributes.is_lab:
-        for other in facts.attributes.affiliates:
-            owed[other] = replace(owed.get(other, Link()), affiliate=True)
-    owed.pop(facts.entity, None)
-    return owed
+class _State(Struct, frozen=True, omit_defaults=True):
+    """A vertex as it goes to the changelog. Events stay the JSON that they came as, and are read when they are asked for."""
+
+    entity: str
+    version: int = 0
+    reports: dict[str, tuple[int, Raw]] = {}
+    corrections: dict[str, Raw] = {}
+    profiles: dict[str, Versioned[Profile]] = {}
+    held: dict[str, Versioned[Link]] = {}
+    links: dict[str, Versioned[Link]] = {}
+    profile: Versioned[Profile] = Versioned(0, EMPTY_PROFILE)
+    published: Published | None = None
+    next_change: datetime | None = None
+    owed_at: datetime | None = None
+    unsaid: bool = False
+    applied: dict[str, int] = {}
 
 
-def _tell_subjects(before: Vertex, after: Vertex, cause: Cause | None, messages: list[Message], *, again: bool) -> None:
-    """Send the profile: to every subject if it changed, else to those that have just begun to ask."""
-    known = after.profile
-    if known.version == 0:
-        return
-    changed = again or known.version != before.profile.version
-    for subject, link in sorted(after.held.items()):
-        asks = link.value is not None and (changed or before.held.get(subject) != link)
-        if asks:
-            messages.append(Message("profile", after.entity, subject, known.version, profile=known.value, cause=cause))
-
-
-def _publish(
-    vertex: Vertex, facts: Facts, methodology: Methodology, cause: Cause | None, *, levels_cut: bool, again: bool
-) -> tuple[Vertex, Assessment | None]:
-    """The assessment, if the entity is a vendor and it says something new (or has to be said again)."""
-    if not facts.attributes.is_vendor:
-        return vertex, None
-    known = vertex.assessment
-    version = 0 if known is None else known.version
-    found = assess(facts, methodology, levels_cut=levels_cut, version=version, cause=None if known is None else known.cause)
-    if found == known:
-        return vertex, known if again else None
-    found = replace(found, version=version + 1, cause=cause)
-    return replace(vertex, assessment=found), found
-
-
-def _next_change(
-    vertex: Vertex, standing: Sequence[Standing], taken_back: Retractions, at: datetime, methodology: Methodology
-) -> datetime | None:
-    times = list(boundaries(vertex.reports.values(), taken_back))
-    for item in standing:
-        lapse = watch_lapses(item, methodology)
-        times += [] if lapse is None else [lapse]
-        for report in (item.confirmed, item.pending):
-            if report is not None and isinstance(report.data, Role) and report.is_end:
-                times.append(cooling_ends(report.data.effective_time, methodology.governance.cooling_months))
-    return min((time for time in times if time > at), default=None)
-
-
-_VERTEX: Final = TypeAdapter(Vertex)
+_ENCODER: Final = Encoder()
+_DECODER: Final = Decoder(_State)
 
 
 def vertex_to_bytes(vertex: Vertex) -> bytes:
     """The state as JSON, for the table and its changelog."""
-    return _VERTEX.dump_json(vertex, exclude_defaults=True)
+    dossier = vertex.dossier
+    return _ENCODER.encode(
+        _State(
+            entity=vertex.entity,
+            version=vertex.version,
+            reports={key: (report.accepted_ms, Raw(report.json)) for key, report in dossier.reports.items()},
+            corrections={key: Raw(event_to_json(event)) for key, event in dossier.corrections.items()},
+            profiles=vertex.profiles,  # type: ignore[arg-type]  # a mapping that nobody writes to
+            held=vertex.held,  # type: ignore[arg-type]
+            links=vertex.links,  # type: ignore[arg-type]
+            profile=vertex.profile,
+            published=vertex.published,
+            next_change=vertex.next_change,
+            owed_at=vertex.owed_at,
+            unsaid=vertex.unsaid,
+            applied=vertex.applied,  # type: ignore[arg-type]
+        )
+    )
 
 
 def vertex_from_bytes(value: bytes) -> Vertex:
-    """The state from JSON. Raises pydantic.ValidationError if it is none."""
-    return _VERTEX.validate_json(value)
+    """The state from JSON. Raises ValueError if it is none."""
+    state = _DECODER.decode(value)
+    return Vertex(
+        entity=state.entity,
+        version=state.version,
+        dossier=Dossier(
+            {
+                key: Report(event_from_json(event), accepted_ms, bytes(event))
+                for key, (accepted_ms, event) in state.reports.items()
+            },
+            {key: event_from_json(event) for key, event in state.corrections.items()},
+        ),
+        profiles=state.profiles,
+        held=state.held,
+        links=state.links,
+        profile=state.profile,
+        published=state.published,
+        next_change=state.next_change,
+        owed_at=state.owed_at,
+        unsaid=state.unsaid,
+        applied=state.applied,
+    )
 
 
 __all__ = [
     "Input",
     "Message",
     "Origin",
+    "Published",
     "Reaction",
+    "Reckoned",
+    "Said",
     "Versioned",
     "Vertex",
     "message_from_bytes",

@@ -1,7 +1,8 @@
 """A view decides how pending claims and ranges count: the same code computes the confirmed, the projected and the outer scores."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from neutrality.model.claims import Standing
 from neutrality.model.profile import ViewName
@@ -9,8 +10,7 @@ from neutrality.model.profile import ViewName
 Bound = Literal["middle", "least", "most"]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """`name` picks what parties report of themselves; `bound` the end of ranges; `certain` one pending claim taken as true alone."""
 
     name: ViewName

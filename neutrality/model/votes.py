@@ -18,21 +18,17 @@ MAX_BLOCKS = 12  # 2^11 coalitions a block; smaller blocks join the ocean, whose
 
 def control_level(
     lab: str,
-    votes: Iterable[Allotted],
-    appointers: Iterable[str],
+    votes: Sequence[Allotted],
+    appointers: Iterable[tuple[str, str]],
     parties: Mapping[str, Profile],
     view: View,
     limits: Limits,
 ) -> int | None:
-    """Lowest level (>= 1) at which `lab` controls the subject; None if it does not."""
-
-    def level_of(party: str) -> int | None:
-        return parties[party].exposure(lab, view.name).control if party in parties else None
-
-    reached = [level + 1 for party in appointers if (level := level_of(party)) is not None]
+    """Lowest level (>= 1) at which `lab` controls the subject; None if it does not. `appointers` are (claim, party)."""
+    reached = [level + 1 for _, party in appointers if (level := _level(lab, party, parties, view)) is not None]
     held: dict[int, list[float]] = {}
     for block in votes:
-        level = level_of(block.party)
+        level = _level(lab, block.party, parties, view)
         if level is not None:
             held.setdefault(level, []).append(block.share)
     together: list[float] = []
@@ -43,6 +39,12 @@ def control_level(
             break
     lowest = min(reached, default=None)
     return None if lowest is None or lowest > limits.levels else lowest
+
+
+def _level(lab: str, party: str, parties: Mapping[str, Profile], view: View) -> int | None:
+    profile = parties.get(party)
+    exposure = None if profile is None or not profile.labs else profile.labs.get(lab)
+    return None if exposure is None else exposure.of(view.name).control
 
 
 def blocks(votes: Iterable[Allotted], labs: Iterable[str], parties: Mapping[str, Profile], view: View) -> dict[str, float]:

@@ -6,12 +6,17 @@
 A crash before (1) leaves nothing. After (1), the records are read again, `react` finds them applied and says again what stands, under the
 same versions. After (2), the same, and the receivers know it already. So nothing is lost and nothing counts twice.
 
+Before the first batch, the engine claims its partitions of the changelog under a new epoch (see `fencing`), and writes the valid states again
+where replay has refused stale ones. What is found written by somebody else afterwards stops the worker before it sends what follows.
+
 Batches, ticks and the giving up of partitions exclude one another (`_gate`): a rebalance waits for the batch in hand, and nothing of the old
 assignment is written after it. Any error leaves the batch unacknowledged and closes the engine; the worker then stops with exit code 1,
 and its supervisor starts it anew from the changelog. (Faust alone would log the error, skip the message and commit it.)
 """
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +30,7 @@ from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Vertex
 from services.scoring.batching.ledger import Admission
 from services.scoring.batching.records import RecordBatch
+from services.scoring.fencing import State, claim_record, restoring_record
 from services.scoring.handlers.intake import Intake, read_batch, without_refused
 from services.scoring.handlers.outcome import (
     Outcome,
@@ -39,6 +45,8 @@ from services.scoring.records import OutgoingRecord
 from services.scoring.ticks import TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
+RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
+CLAIM_ATTEMPTS: Final = 5  # as long as Kafka does not tell where the claim lies, it is not known whether it joined
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +57,10 @@ class EngineStopped(RuntimeError):  # noqa: N818 - a state, not a fault of the c
 
 class ForeignWrite(RuntimeError):  # noqa: N818 - named for what it is
     """Somebody else wrote to a partition of the changelog that this worker held: two owners at once. Fate: stop and recover."""
+
+
+class Overslept(RuntimeError):  # noqa: N818 - named for what it is
+    """The process was stopped for longer than its session: its partitions may be another's. Fate: stop and recover."""
 
 
 class Reader(Protocol):
@@ -77,14 +89,29 @@ class Store(Protocol):
     def get(self, partition: int, key: bytes) -> Vertex | None:
         """The vertex of an entity; None if it is new."""
 
-    def put(self, partition: int, states: Mapping[bytes, Vertex]) -> None:
+    def put(self, partition: int, states: Mapping[bytes, Vertex], encoded: Mapping[bytes, State]) -> None:
         """Keep states that the changelog has."""
 
-    def wrote(self, partition: int, offsets: tuple[int, int] | None) -> bool:
+    def wrote(self, partition: int, offsets: tuple[int, int] | None, count: int) -> bool:
         """Note where own writes went; False if somebody else has written there."""
 
-    def items(self) -> Iterator[tuple[int, bytes, Vertex]]:
-        """All vertices held."""
+    def assigned(self) -> frozenset[int]:
+        """Partitions held, and replayed."""
+
+    def epoch(self, partition: int) -> int:
+        """The highest epoch seen in a partition."""
+
+    def claimed(self, partition: int, epoch: int) -> None:
+        """A partition is ours under this epoch."""
+
+    def refused(self, partition: int) -> tuple[int, Mapping[bytes, State | None]]:
+        """How many stale records replay refused, and the valid states that they hide."""
+
+    def restored(self, partition: int) -> None:
+        """The hidden states stand again."""
+
+    def next_changes(self) -> Iterator[tuple[int, bytes, datetime | None]]:
+        """When vertices want to be looked at again. Raises ValueError if a state cannot be read."""
 
     def count(self) -> int:
         """Number of vertices held."""
@@ -122,6 +149,8 @@ class Engine:
         self._ticks = TickSchedule()
         self._ready = False
         self._closed = False
+        self._wrote_s: dict[int, float] = {}
+        self._beat_s = 0.0
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     @property
@@ -149,19 +178,25 @@ class Engine:
             if self._ready:
                 await self._guarded(self._tick())
 
-    def recovered(self) -> None:
-        """The state of all partitions held is complete: begin."""
-        store = self._store()
-        try:
-            self._ticks.rebuild((partition, key, vertex.next_change) for partition, key, vertex in store.items())
-        except ValueError as error:
-            # told here, since Faust drops what a recovery callback raises
-            log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
-            self.fail(error)
-            return
-        self._metrics.vertices.set(store.count())
-        self._metrics.ready.set(1)
-        self._ready = True
+    async def recovered(self) -> None:
+        """The state of all partitions held is complete: claim them and begin. What fails stops the engine; Faust would drop it."""
+        async with self._gate:
+            with contextlib.suppress(EngineStopped):
+                await self._guarded(self._begin())
+
+    async def renew(self) -> None:
+        """Claim again where nothing was written for long, so that a stale write is noticed before compaction lets it hide a valid one."""
+        async with self._gate:
+            if self._ready:
+                await self._guarded(self._renew())
+
+    def beat(self, session_s: float) -> None:
+        """To be called several times a session. If none has come for a whole session, what is in hand must not be sent."""
+        now_s = self._plan.stopwatch_s()
+        if self._ready and now_s - self._beat_s > session_s:
+            log.error("overslept", slept_s=round(now_s - self._beat_s, 1))
+            self.fail(Overslept(f"nothing was done for {now_s - self._beat_s:.1f} s, longer than a session"))
+        self._beat_s = now_s
 
     async def give_up(self, settle: Callable[[], Awaitable[object]]) -> None:
         """Partitions go: wait for the batch in hand, then let `settle` commit what was applied. Nothing is written until `recovered`."""
@@ -197,10 +232,82 @@ class Engine:
             # in the middle of writing: what was written is known after recovery only
             self.fail(error)
             raise
+        except (EngineStopped, ForeignWrite) as error:
+            log.error("engine_stops", error=str(error))  # noqa: TRY400  expected, and no fault of the code
+            self.fail(error)
+            raise EngineStopped(str(error)) from error
         except Exception as error:
             log.exception("scoring_failed")
             self.fail(error)
             raise EngineStopped("the engine has failed") from error
+
+    async def _begin(self) -> None:
+        store = self._store()
+        partitions = sorted(store.assigned())
+        await self._claim({partition: store.epoch(partition) + 1 for partition in partitions})
+        try:
+            for partition in partitions:
+                await self._restore(partition)
+            self._ticks.rebuild(store.next_changes())
+        except ValueError as error:
+            log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
+            self.fail(error)
+            return
+        self._metrics.vertices.set(store.count())
+        self._metrics.ready.set(1)
+        self._ready = True
+        self._beat_s = self._plan.stopwatch_s()
+
+    async def _renew(self) -> None:
+        store, now_s = self._store(), self._plan.stopwatch_s()
+        idle = [partition for partition in store.assigned() if now_s - self._wrote_s.get(partition, now_s) >= RENEWED_AFTER_S]
+        await self._claim({partition: store.epoch(partition) for partition in idle})
+
+    async def _claim(self, epochs: Mapping[int, int]) -> None:
+        """Write claims until Kafka says that they join what is known of the changelog."""
+        store, left = self._store(), dict(epochs)
+        for _ in range(CLAIM_ATTEMPTS):
+            written = await self._write_changelog(
+                [claim_record(self._plan.changelog, partition, epoch) for partition, epoch in left.items()]
+            )
+            for partition in written:
+                store.claimed(partition, left.pop(partition))
+            if not left:
+                return
+        raise ForeignWrite(f"{self._plan.changelog}: Kafka does not tell where claims lie")
+
+    async def _restore(self, partition: int) -> None:
+        """Write again what a refused record would hide once the changelog is compacted."""
+        plan, store = self._plan, self._store()
+        refusals, hidden = store.refused(partition)
+        if not refusals:
+            return
+        deleted = sum(state is None for state in hidden.values())
+        self._metrics.stale_refused.inc(refusals)
+        log.warning("stale_states_refused", partition=partition, records=refusals, written_again=len(hidden), deleted=deleted)
+        epoch = store.epoch(partition)
+        await self._write_changelog(
+            [restoring_record(plan.changelog, partition, key, state, epoch) for key, state in hidden.items()]
+        )
+        store.restored(partition)
+
+    async def _write_changelog(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
+        """Write to the changelog; returns the partitions in which the records are known to join what was there.
+
+        Raises:
+            ForeignWrite: somebody else wrote to one.
+        """
+        changelog, store = self._plan.changelog, self._store()
+        written = await self._writer().write(records) if records else {}
+        known = set()
+        for partition, count in Counter(record.partition for record in records).items():
+            offsets = written.get(TP(changelog, partition))
+            if not store.wrote(partition, offsets, count):
+                raise ForeignWrite(f"{changelog}, partition {partition}: somebody else wrote before {offsets}")
+            self._wrote_s[partition] = self._plan.stopwatch_s()
+            if offsets is not None:
+                known.add(partition)
+        return frozenset(known)
 
     async def _apply(self, batch: RecordBatch) -> None:
         reader = self._reader()
@@ -233,11 +340,8 @@ class Engine:
         plan, writer, store = self._plan, self._writer(), self._store()
         began = plan.stopwatch_s()
         if outcome.states:
-            written = await writer.write(state_records(outcome, plan.changelog, partition))
-            offsets = written.get(TP(plan.changelog, partition))
-            if not store.wrote(partition, offsets):
-                raise ForeignWrite(f"{plan.changelog}, partition {partition}: somebody else wrote before {offsets}")
-            store.put(partition, outcome.states)
+            await self._write_changelog(state_records(outcome, plan.changelog, partition, store.epoch(partition)))
+            store.put(partition, outcome.states, outcome.encoded)
             for key, vertex in outcome.states.items():
                 self._ticks.set(partition, key, vertex.next_change)
             self._metrics.vertices.set(store.count())
@@ -245,6 +349,8 @@ class Engine:
         if intake is not None:
             records += forwarded_records(intake.forwarded)
             records += rejected_records(intake.rejected, plan.partitions)
+        if self._closed:
+            raise EngineStopped("the engine was stopped while it wrote states")
         if records:
             await writer.write(records)
         self._metrics.write.observe(plan.stopwatch_s() - began)

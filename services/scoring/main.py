@@ -22,16 +22,19 @@ from prometheus_client import CollectorRegistry, start_http_server
 from pydantic import ValidationError
 
 from neutrality.broker.errors import BrokerUnavailable, TopicMismatch
-from neutrality.broker.kafka import ensure_topics
+from neutrality.broker.kafka import ensure_topics, topic_id
 from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import TOPICS
+from services.scoring.batching.rocks import RocksVertices, StoreInUse
+from services.scoring.batching.store import PartitionedVertices, Vertices
 from services.scoring.metrics import ScoringMetrics
+from services.scoring.resuming import log_bounds
 from services.scoring.seeding import seed_offsets
 from services.scoring.settings import ScoringSettings
 from services.scoring.topics import changelog_topic
-from services.scoring.worker import SOURCES, ScoringApp, build_app, tick_for_ever
+from services.scoring.worker import SOURCES, ScoringApp, beat_for_ever, build_app, tick_for_ever
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -93,12 +96,15 @@ async def serve(settings: ScoringSettings) -> int:
         log.error("metrics_port_unusable", host=settings.metrics_host, port=settings.metrics_port, error=str(error))  # noqa: TRY400  the operator's to mend
         return EXIT_USAGE
     log.info("metrics_served", host=settings.metrics_host, port=server.server_port)
+    vertices: Vertices | None = None
     try:
-        if not await _unless(stop, _prepare(settings)):
+        vertices = open_vertices(settings)
+        if not await _unless(stop, _prepare(settings, vertices)):
             return EXIT_OK
         at_start = datetime.now(UTC)  # noqa: TID251  the shell's clock
         app = build_app(
             settings,
+            vertices=vertices,
             methodology=load_methodology(),
             metrics=metrics,
             clock=lambda: settings.service_time(at_start, datetime.now(UTC)),  # noqa: TID251  the shell's clock
@@ -112,7 +118,12 @@ async def serve(settings: ScoringSettings) -> int:
     except TopicMismatch as error:
         log.error("topics_mismatch", error=str(error))  # noqa: TRY400  the operator's to mend
         return EXIT_USAGE
+    except StoreInUse as error:
+        log.error("store_unusable", error=str(error))  # noqa: TRY400  the operator's to mend
+        return EXIT_USAGE
     finally:
+        if vertices is not None:
+            vertices.close()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -123,8 +134,9 @@ async def _run(app: ScoringApp, settings: ScoringSettings, metrics: ScoringMetri
     stopped = asyncio.ensure_future(stop.wait())
     started = asyncio.ensure_future(app.start())
     ticking = asyncio.ensure_future(tick_for_ever(app, metrics, settings.tick_interval_s))
+    beating = asyncio.ensure_future(beat_for_ever(app, settings.session_timeout_s))
     crashed = asyncio.ensure_future(app.wait_until_stopped())
-    watched: set[asyncio.Future[Any]] = {stopped, app.engine.failure, ticking, crashed, started}
+    watched: set[asyncio.Future[Any]] = {stopped, app.engine.failure, ticking, beating, crashed, started}
     while started in watched:
         done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if done - {started} or started.exception() is not None:
@@ -136,7 +148,7 @@ async def _run(app: ScoringApp, settings: ScoringSettings, metrics: ScoringMetri
     code = EXIT_OK if stopped in done else EXIT_FAILED
     if code == EXIT_FAILED:
         log.error("scoring_stops", reason=_reason(app, done))
-    for task in (ticking, crashed, stopped):
+    for task in (ticking, beating, crashed, stopped):
         task.cancel()
     try:
         async with asyncio.timeout(settings.stop_grace_s):
@@ -168,8 +180,20 @@ def _reason(app: ScoringApp, done: set[asyncio.Future[Any]]) -> str:
     return "; ".join(errors) or "Faust stopped by itself"
 
 
-async def _prepare(settings: ScoringSettings) -> None:
-    """Topics and offsets, once Kafka answers."""
+def open_vertices(settings: ScoringSettings) -> Vertices:
+    """The store that the settings name.
+
+    Raises:
+        StoreInUse: its folder cannot be used.
+    """
+    if settings.store == "memory":
+        return PartitionedVertices()
+    path = settings.data_dir / f"{settings.changelog}.rocksdb"
+    return RocksVertices(path, cached=settings.cached_vertices, wall_clock_s=time.time)  # noqa: TID251  the shell's clock
+
+
+async def _prepare(settings: ScoringSettings, vertices: Vertices) -> None:
+    """Topics, offsets and what is kept of earlier runs, once Kafka answers."""
     topics = (*TOPICS, changelog_topic(settings.changelog))
     servers = settings.bootstrap_servers
 
@@ -178,6 +202,10 @@ async def _prepare(settings: ScoringSettings) -> None:
             ensure_topics, servers, topics, partitions=settings.partitions, replication_factor=settings.replication_factor
         )
         await seed_offsets(servers, settings.group, SOURCES, settings.partitions)
+        if isinstance(vertices, RocksVertices):
+            vertices.belongs_to(await asyncio.to_thread(topic_id, servers, settings.changelog))
+            if wiped := vertices.keep_within(await log_bounds(servers, settings.changelog, vertices.kept())):
+                log.warning("kept_vertices_outside_the_log", partitions=wiped)
 
     await _patiently(attempt, settings.kafka_patience_s)
 

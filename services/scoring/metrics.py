@@ -34,6 +34,11 @@ class ScoringMetrics:
             "Times that the log was read again because records were dropped on the way.",
             registry=registry,
         )
+        self.stale_refused = Counter(
+            "scoring_stale_states_refused_total",
+            "Records of the changelog that a worker wrote whose time was over, refused in replay.",
+            registry=registry,
+        )
         self.ticks = Counter("scoring_ticks_total", "Vertices looked at because their time had come.", registry=registry)
         self.event_to_score = Histogram(
             "scoring_event_to_score_seconds",

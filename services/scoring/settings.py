@@ -26,8 +26,14 @@ class ScoringSettings(ServiceSettings):
         DEFAULT_PARTITIONS
     )
     replication_factor: Annotated[int, Field(ge=1, le=9, description="Of topics that this service creates.")] = 1
-    store: Annotated[Literal["memory"], Field(description="Where vertices are held.")] = "memory"
-    data_dir: Annotated[Path, Field(description="Folder for Faust's files.")] = Path(".local/scoring")
+    store: Annotated[
+        Literal["memory", "rocksdb"],
+        Field(description="Where vertices are held; with rocksdb a start replays only what is new in the changelog."),
+    ] = "memory"
+    data_dir: Annotated[
+        Path, Field(description="Folder for Faust's files and for RocksDB's; with rocksdb each worker needs its own.")
+    ] = Path(".local/scoring")
+    cached_vertices: Annotated[int, Field(ge=1, description="Vertices kept decoded in memory, with rocksdb.")] = 50_000
     metrics_host: Annotated[str, Field(description="Address of /metrics.")] = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="Port of /metrics; 0: any free one.")] = 8803
     clock_starts_at: Annotated[

@@ -20,7 +20,7 @@ from services.scoring.batching.consumer import BatchConsumer
 from services.scoring.batching.producer import MAX_BATCH_BYTES, BatchProducer
 from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.scheduler import BatchScheduler
-from services.scoring.batching.store import PartitionedVertices, VertexTable
+from services.scoring.batching.store import PartitionedVertices, VertexTable, Vertices
 from services.scoring.batching.transport import BatchTransport
 from services.scoring.engine import Engine, EngineStopped, Plan
 from services.scoring.metrics import ScoringMetrics
@@ -31,6 +31,7 @@ SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
 MAX_FETCH_BYTES: Final = 4 * 1024 * 1024  # a partition; some 5,000 events
 QUEUED_BATCHES: Final = 16  # batches between fetch and engine: at most 32,000 records in memory
 HEARTBEATS_PER_SESSION: Final = 3
+BEATS_PER_SESSION: Final = 10
 
 log = structlog.get_logger("services.scoring.stream")  # not the module: Faust logs under its name
 
@@ -44,16 +45,26 @@ class ScoringApp(faust.App):
 def build_app(
     settings: ScoringSettings,
     *,
+    vertices: Vertices | None = None,
     methodology: Methodology,
     metrics: ScoringMetrics,
     clock: Callable[[], datetime],
     wall_clock_s: Callable[[], float],
     stopwatch_s: Callable[[], float],
 ) -> ScoringApp:
-    """The app, not started. Call in the event loop that it is to run in; its topics must exist and its offsets be seeded."""
+    """The app, not started. Call in the event loop that it is to run in; its topics must exist and its offsets be seeded.
+
+    `vertices` hold the states; memory by default.
+    """
     app = _new_app(settings)
     app.transport = app.producer_transport = BatchTransport(app.conf.broker, app)
-    table = VertexTable(app, name="vertices", partitions=settings.partitions, changelog_topic=_raw_topic(app, settings.changelog))
+    table = VertexTable(
+        app,
+        vertices=vertices or PartitionedVertices(),
+        name="vertices",
+        partitions=settings.partitions,
+        changelog_topic=_raw_topic(app, settings.changelog),
+    )
     app.tables.add(table)
     plan = Plan(
         methodology,
@@ -65,7 +76,7 @@ def build_app(
         stopwatch_s,
     )
     engine = app.engine = Engine(
-        plan, metrics, reader=lambda: _consumer(app), writer=lambda: _producer(app), store=lambda: _vertices(table)
+        plan, metrics, reader=lambda: _consumer(app), writer=lambda: _producer(app), store=lambda: table.vertices
     )
 
     @app.agent(_raw_topic(app, *SOURCES), name="vertices")
@@ -74,7 +85,7 @@ def build_app(
 
     @table.on_recover
     async def recovered() -> None:
-        engine.recovered()
+        await engine.recovered()
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_app: Any, _revoked: set[TP], **_: Any) -> None:
@@ -97,6 +108,14 @@ async def tick_for_ever(app: ScoringApp, metrics: ScoringMetrics, interval_s: fl
                 log.warning("log_read_again_after_a_stall")
                 await consumer.perform_seek()
             await app.engine.tick()
+            await app.engine.renew()
+
+
+async def beat_for_ever(app: ScoringApp, session_s: float) -> None:
+    """Let the engine notice that the process was stopped, until cancelled."""
+    while True:
+        await asyncio.sleep(session_s / BEATS_PER_SESSION)
+        app.engine.beat(session_s)
 
 
 async def _apply_all(stream: Any, engine: Engine) -> None:
@@ -159,7 +178,3 @@ def _producer(app: faust.App) -> BatchProducer:
     if not isinstance(producer, BatchProducer):
         raise TypeError(f"{type(producer).__name__} is no BatchProducer")
     return producer
-
-
-def _vertices(table: VertexTable) -> PartitionedVertices:
-    return table.vertices

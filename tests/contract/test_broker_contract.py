@@ -136,8 +136,9 @@ def test_a_reader_goes_on_from_the_offsets_that_it_is_given(broker: Broker) -> N
     topic = broker.topic()
     [(partition, _), *_] = publish(broker, [record(topic, "key", str(number)) for number in range(10)])
     reader = broker.reader(topic, {(topic, partition): 7})
+    assert reader.positions()[topic, partition] == 7
     assert [item.value for item in read(reader, 3)] == [b"7", b"8", b"9"]
-    assert reader.end_offsets()[topic, partition] == 10
+    assert reader.end_offsets()[topic, partition] == reader.positions()[topic, partition] == 10
     assert reader.beginning_offsets()[topic, partition] == 0
     assert len(reader.partitions()) == PARTITIONS
 

@@ -2,7 +2,6 @@
 
 import math
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,12 +11,13 @@ from neutrality.events.assessment import Assessment, attribute
 from neutrality.events.cloudevent import Event
 from neutrality.model.assessment import terms_of
 from neutrality.model.claims import retractions, standings
-from neutrality.model.facts import Facts, attributes_of
+from neutrality.model.direct import controlled, integrated_ownership
+from neutrality.model.facts import Facts
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.model.ownership import integrated
+from neutrality.model.picture import Picture
 from neutrality.model.views import VIEWS
-from tests.support.direct import controlled, integrated_ownership
 from tests.support.events import AT, event, lab, stake, vendor
 
 LABS = ("lab-a", "lab-b", "lab-c")
@@ -53,7 +53,7 @@ def run(events: list[Event], *, together: bool = False) -> LocalRunner:
 
 def told(runner: LocalRunner) -> dict[str, Assessment]:
     """What was published, without how often and why it was."""
-    return {name: replace(found, version=0, cause=None) for name, found in runner.assessments.items()}
+    return {name: found.unversioned() for name, found in runner.assessments.items()}
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,10 +82,11 @@ def test_ownership_and_control_are_those_of_the_direct_solution(graph: list[tupl
                 in_control = {
                     e for e, profile in profiles.items() if profile and profile.exposure(name, "confirmed").control is not None
                 }
-                assert in_control == controlled(name, shares) - {name}
+                assert in_control == controlled({name}, shares) - {name}
             elif not any("levels_cut" in found.flags for found in runner.assessments.values()):
-                direct = integrated_ownership(name, ENTITIES, shares)
+                direct = integrated_ownership({name}, shares)
                 by_levels = {e: integrated(p.exposure(name, "confirmed").levels) if p else 0.0 for e, p in profiles.items()}
+                direct = {entity: direct.get(entity, 0.0) for entity in by_levels}
                 assert by_levels == pytest.approx(direct, abs=1e-6)
 
 
@@ -164,6 +165,6 @@ def test_a_view_that_is_left_out_would_have_said_the_same(
     for name, state in runner.vertices.items():
         found = standings(state.reports.values(), retractions([]), AT, methodology.evidence)
         parties = {sender: known.value for sender, known in state.profiles.items() if known.value is not None}
-        facts = Facts(name, AT, found, parties, attributes_of(found))
+        facts = Facts(name, AT, Picture(name, found, methodology), parties)
         for view in VIEWS:
             assert terms_of(facts, facts.distinct(view), methodology) == terms_of(facts, view, methodology)

@@ -32,11 +32,16 @@ class BatchProducer(FaustProducer):
         Raises:
             KafkaError: some were not taken; which is not known.
         """
-        by_partition: dict[TP, list[OutgoingRecord]] = {}
+        by_partition: dict[tuple[str, int], list[OutgoingRecord]] = {}
         for record in records:
-            by_partition.setdefault(TP(record.topic, record.partition), []).append(record)
-        written = await asyncio.gather(*(self._write_partition(tp, rows) for tp, rows in by_partition.items()))
-        return {tp: offsets for tp, offsets in zip(by_partition, written, strict=True) if offsets is not None}
+            place = (record.topic, record.partition)  # a TP for each record would take longer than to append it
+            rows = by_partition.get(place)
+            if rows is None:
+                rows = by_partition[place] = []
+            rows.append(record)
+        tps = [TP(*place) for place in by_partition]
+        written = await asyncio.gather(*map(self._write_partition, tps, by_partition.values()))
+        return {tp: offsets for tp, offsets in zip(tps, written, strict=True) if offsets is not None}
 
     async def _write_partition(self, tp: TP, records: Sequence[OutgoingRecord]) -> tuple[int, int] | None:
         producer: Any = self._ensure_producer()
@@ -60,6 +65,5 @@ class BatchProducer(FaustProducer):
 
 def _append(batch: Any, record: OutgoingRecord) -> bool:
     """Whether the record still found room."""
-    return (
-        batch.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers)) is not None
-    )
+    _, _, key, value, headers, timestamp_ms = record
+    return batch.append(timestamp=timestamp_ms, key=key, value=value, headers=list(headers)) is not None

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from neutrality.events.cloudevent import InvalidEvent, Problem, event_from_kafka, short_type
+from msgspec import Struct
+
+from neutrality.events.cloudevent import EVENT_TYPES, InvalidEvent, Problem, event_and_json_from_kafka, short_type
 from neutrality.model.vertex import Input, Message, Origin, message_from_bytes
 from neutrality.topics import MESSAGES
 from services.scoring.records import SourceRecord
 
 FORWARDED_HEADER: Final = "neutrality-forwarded-from"
 MESSAGE_LABEL: Final = "message"
+_LABELS: Final = {event_type: short_type(event_type) for event_type in EVENT_TYPES}
 TOO_LARGE: Final = (
     "with it, what is known of this entity would pass what one record of the changelog holds; retract or merge claims"
 )
@@ -24,8 +27,7 @@ Reason = Literal["invalid_event", "invalid_message", "wrong_key", "entity_too_la
 REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key", "entity_too_large")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """An input for the entity of this key; `label` is the metric's."""
 
     key: bytes
@@ -33,8 +35,7 @@ class Accepted:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """A record that cannot be used, and why."""
 
     record: SourceRecord
@@ -42,8 +43,7 @@ class Rejected:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(Struct, frozen=True):
     """An event that lies in another partition than its entity; `partition` is the entity's."""
 
     record: SourceRecord
@@ -69,7 +69,10 @@ def read_batch(records: Iterable[SourceRecord], home: Callable[[bytes], int]) ->
     for record in records:
         outcome = read_record(record, home)
         if isinstance(outcome, Accepted):
-            inputs.setdefault(outcome.key, []).append(outcome.item)
+            known = inputs.get(outcome.key)
+            if known is None:
+                known = inputs[outcome.key] = []
+            known.append(outcome.item)
             labels[outcome.label] = labels.get(outcome.label, 0) + 1
         elif isinstance(outcome, Rejected):
             rejected.append(outcome)
@@ -90,25 +93,26 @@ def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: It
 
 def label_of(item: Input) -> str:
     """The metric's label of an input."""
-    return MESSAGE_LABEL if isinstance(item.body, Message) else short_type(item.body.type)
+    return MESSAGE_LABEL if isinstance(item.body, Message) else _LABELS[item.body.type]
 
 
 def read_record(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
     """One record of an input topic or of `neutrality.messages`."""
-    forwarded = any(name == FORWARDED_HEADER for name, _ in record.headers)
+    forwarded = bool(record.headers) and any([name == FORWARDED_HEADER for name, _ in record.headers])  # noqa: C419 - faster
     if record.topic == MESSAGES.name and not forwarded:
         return _read_message(record, home)
     try:
-        event = event_from_kafka(record.headers, record.value)
+        event, json = event_and_json_from_kafka(record.headers, record.value)
     except InvalidEvent as error:
         return Rejected(record, "invalid_event", error.problems)
-    if record.key != event.key:
+    key = event.key
+    if record.key != key:
         return _wrong_key(record, event.data.subject)
-    partition = home(event.key)
+    partition = home(key)
     if partition != record.partition:
         # a forwarded one that is not at home was put there by somebody else: sending it on could go round for ever
         return _wrong_key(record, event.data.subject) if forwarded else Forwarded(record, partition)
-    return Accepted(event.key, Input(_origin(record), event), short_type(event.type))
+    return Accepted(key, Input(_origin(record), event, json), _LABELS[event.type])
 
 
 def _read_message(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected:

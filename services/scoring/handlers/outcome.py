@@ -6,7 +6,7 @@ forwarded records). `Outcome` keeps them apart, because the second must not be w
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -15,8 +15,9 @@ import orjson
 from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Input, Message, Vertex, message_to_bytes, react, vertex_to_bytes
+from neutrality.model.vertex import Input, Message, Said, Vertex, message_to_bytes, react, vertex_to_bytes
 from neutrality.topics import LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
+from services.scoring.fencing import State, state_headers
 from services.scoring.handlers.intake import FORWARDED_HEADER, Forwarded, Rejected
 from services.scoring.records import OutgoingRecord
 
@@ -36,17 +37,28 @@ class States(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a batch led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room was left."""
+    """What a batch or a tick led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room."""
 
     states: dict[bytes, Vertex]
-    encoded: dict[bytes, bytes]
+    encoded: dict[bytes, State]
     messages: tuple[Message, ...]
-    assessments: tuple[Assessment, ...]
+    said: tuple[Said, ...]
     refused: tuple[Input, ...] = ()
+
+    @property
+    def assessments(self) -> tuple[Assessment, ...]:
+        """The assessments to publish."""
+        return tuple(said.assessment for said in self.said)
 
 
 def react_all(
-    states: States, partition: int, inputs: Mapping[bytes, Sequence[Input]], *, at: datetime, methodology: Methodology
+    states: States,
+    partition: int,
+    inputs: Mapping[bytes, Sequence[Input]],
+    *,
+    at: datetime,
+    methodology: Methodology,
+    put_off_until: datetime | None = None,
 ) -> Outcome:
     """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet.
 
@@ -54,20 +66,20 @@ def react_all(
     the worker would come back to it for ever.
     """
     changed: dict[bytes, Vertex] = {}
-    encoded: dict[bytes, bytes] = {}
+    encoded: dict[bytes, State] = {}
     messages: list[Message] = []
-    assessments: list[Assessment] = []
+    said: list[Said] = []
     refused: list[Input] = []
     for key, items in inputs.items():
         before = states.get(partition, key)
         vertex, parts = before, [tuple(items)]
         while parts:
             part = parts.pop()
-            reaction = react(vertex, key.decode(), part, at=at, methodology=methodology)
-            if not part and reaction.vertex == vertex:
+            reaction = react(vertex, key.decode(), part, at=at, methodology=methodology, put_off_until=put_off_until)
+            if not reaction.changed:
                 continue
-            state = vertex_to_bytes(reaction.vertex)
-            if len(state) > MAX_STATE_BYTES:
+            state = _encoded(reaction.vertex, None if part else at)
+            if len(state.value) > MAX_STATE_BYTES:
                 middle = len(part) // 2
                 if middle:
                     parts += [part[middle:], part[:middle]]
@@ -77,13 +89,26 @@ def react_all(
             vertex = changed[key] = reaction.vertex
             encoded[key] = state
             messages += reaction.messages
-            assessments += [] if reaction.assessment is None else [reaction.assessment]
-    return Outcome(changed, encoded, tuple(messages), tuple(assessments), tuple(refused))
+            said += [] if reaction.said is None else [reaction.said]
+    return Outcome(changed, encoded, tuple(messages), tuple(said), tuple(refused))
 
 
-def state_records(outcome: Outcome, changelog: str, partition: int) -> list[OutgoingRecord]:
-    """The new states, for the changelog."""
-    return [OutgoingRecord(changelog, partition, key, state) for key, state in outcome.encoded.items()]
+def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
+    """A state as it goes to the changelog.
+
+    What a tick led to is lost if the worker is cut off before it is said, since no record will be read again: whoever recovers the state
+    finds it marked, and due at once.
+    """
+    kept = vertex if ticked_at is None else replace(vertex, unsaid=True, next_change=ticked_at)
+    return State(vertex_to_bytes(kept), kept.next_change)
+
+
+def state_records(outcome: Outcome, changelog: str, partition: int, epoch: int) -> list[OutgoingRecord]:
+    """The new states, for the changelog, under the epoch of the partition's owner."""
+    return [
+        OutgoingRecord(changelog, partition, key, state.value, state_headers(epoch, state.next_change))
+        for key, state in outcome.encoded.items()
+    ]
 
 
 def result_records(outcome: Outcome, home: Callable[[bytes], int], *, at: datetime) -> list[OutgoingRecord]:
@@ -93,9 +118,9 @@ def result_records(outcome: Outcome, home: Callable[[bytes], int], *, at: dateti
         key = message.receiver.encode()
         records.append(OutgoingRecord(MESSAGES.name, home(key), key, message_to_bytes(message)))
     time = iso(at)
-    for assessment in outcome.assessments:
-        headers, value = assessment_to_kafka(assessment, time)
-        key = assessment.vendor.encode()
+    for said in outcome.said:
+        headers, value = assessment_to_kafka(said.assessment, time, said.json)
+        key = said.assessment.vendor.encode()
         records.append(OutgoingRecord(SCORES.name, home(key), key, value, tuple(headers)))
     return records
 

@@ -10,7 +10,7 @@ from neutrality.cli.exits import Exit
 from neutrality.cli.main import app
 
 NOBODY = "http://127.0.0.1:9"
-COMMANDS = ("up", "broker", "publish", "scores", "explain", "subscribe")
+COMMANDS = ("up", "broker", "publish", "scores", "explain", "subscribe", "whatif", "replay", "verify")
 
 
 def test_the_version_is_printed() -> None:

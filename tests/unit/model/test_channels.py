@@ -1,4 +1,4 @@
-"""Known answers from the literature, with the numbers worked out by hand beside them."""
+"""The channels one by one: what the model says beyond the literature (for that see `test_literature`)."""
 
 import pytest
 
@@ -7,7 +7,6 @@ from neutrality.events.cloudevent import Event
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.model.ownership import Stake, allot, integrated
-from neutrality.model.votes import power
 from tests.support.events import AT, event, lab, stake, vendor
 
 
@@ -25,78 +24,6 @@ def owned(runner: LocalRunner, lab_id: str, entity: str) -> float:
 
 def influence(assessment: Assessment, lab_id: str, channel: Channel) -> float:
     return next((term.influence for term in assessment.confirmed if (term.lab, term.channel) == (lab_id, channel)), 0.0)
-
-
-def test_integrated_ownership_of_a_graph_with_a_ring() -> None:
-    # S1 = .8 + .1 S2, S2 = .6 (nobody but S0), so S1 = .86; S3 = .1 + .4 x .86 + .2 x .6 = .564
-    runner = run(
-        lab("s0"),
-        stake("s0", "s1", 0.8),
-        stake("s0", "s2", 0.6),
-        stake("s0", "s3", 0.1),
-        stake("s1", "s3", 0.4),
-        stake("s2", "s1", 0.1),
-        stake("s2", "s3", 0.2),
-    )
-    assert [owned(runner, "s0", name) for name in ("s1", "s2", "s3")] == pytest.approx([0.86, 0.60, 0.564])
-
-
-def test_cross_holding_brioschi_buzzacchi_colombo() -> None:
-    # two firms own half of each other, each has an outside owner with the other half: (1/2)(I - C)^-1 = [[2/3, 1/3], [1/3, 2/3]]
-    runner = run(lab("r"), lab("q"), stake("r", "a", 0.5), stake("b", "a", 0.5), stake("q", "b", 0.5), stake("a", "b", 0.5))
-    assert [owned(runner, lab_id, firm) for lab_id in ("r", "q") for firm in ("a", "b")] == pytest.approx(
-        [2 / 3, 1 / 3, 1 / 3, 2 / 3], abs=1e-6
-    )
-
-
-def test_a_labs_own_cycle_is_not_counted_twice() -> None:
-    runner = run(lab("r"), stake("r", "v", 0.5), stake("v", "r", 0.5))
-    assert owned(runner, "r", "v") == 0.5
-
-
-def test_company_control_through_chains() -> None:
-    # Ceri, Gottlob & Tanca: c1 controls c2 (60), with it c3 (20 + 35), with it c4 (51); c3 alone controls c4
-    def controls(first: str) -> set[str]:
-        runner = run(
-            lab(first),
-            *[
-                stake(party, subject, share, of="votingRights")
-                for party, subject, share in (("c1", "c2", 0.60), ("c1", "c3", 0.20), ("c2", "c3", 0.35), ("c3", "c4", 0.51))
-            ],
-        )
-        return {
-            name
-            for name, state in runner.vertices.items()
-            if state.profile.value is not None and state.profile.value.exposure(first, "confirmed").control is not None
-        }
-
-    assert controls("c1") == {"c1", "c2", "c3", "c4"}
-    assert controls("c3") == {"c3", "c4"}
-
-
-def test_a_ring_without_a_majority_controls_nothing() -> None:
-    runner = run(
-        lab("c1"),
-        *[stake(party, subject, 0.3, of="votingRights") for party, subject in (("c1", "c2"), ("c2", "c3"), ("c3", "c1"))],
-    )
-    profile = runner.vertices["c2"].profile.value
-    assert profile is not None
-    assert profile.exposure("c1", "confirmed").control is None
-
-
-@pytest.mark.parametrize(
-    ("cast", "expected"),
-    [
-        ({"a": 0.50, "b": 0.49, "c": 0.01}, {"a": 2 / 3, "b": 1 / 6, "c": 1 / 6}),
-        ({"a": 0.49, "b": 0.26, "c": 0.25}, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}),
-        ({"a": 0.49}, {"a": 0.49 / 0.51}),
-        ({"a": 0.51, "b": 0.49}, {"a": 1.0, "b": 0.0}),
-        # Milnor & Shapley 1978, two blocks and an ocean a = 1 - .4 - .3: int over t in [1/3, 1] of (1 - t) + int over [0, 2/3] of t
-        ({"a": 0.4, "b": 0.3}, {"a": 2 / 9 + 2 / 9}),
-    ],
-)
-def test_shapley_shubik_power_with_an_ocean(cast: dict[str, float], expected: dict[str, float]) -> None:
-    assert {name: power(name, cast) for name in expected} == pytest.approx(expected)
 
 
 def test_stated_shares_over_one_are_scaled_down_in_proportion_and_flagged() -> None:

@@ -37,7 +37,7 @@ def test_what_no_longer_fits_is_refused_and_what_came_before_and_after_it_counts
     assert len(kept) + len(outcome.refused) == 91
     assert light in [report.event for report in kept.values()]
     assert [item.body for item in outcome.refused] == heavy[len(kept) - 1 :]
-    assert len(outcome.encoded[b"heavy"]) <= MAX_STATE_BYTES
+    assert len(outcome.encoded[b"heavy"].value) <= MAX_STATE_BYTES
     assert b"other" in outcome.states
 
 
