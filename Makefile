@@ -42,6 +42,9 @@ generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
 	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
 
+bench: $(STAMP) ## throughput beside its peers, on one broker
+	@$(BIN)/python -m benchmarks.throughput
+
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
 	@$(BIN)/python -m benchmarks.latency
 
@@ -49,4 +52,4 @@ screenshot: $(STAMP) ## draw docs/images/demo.svg anew from a real run
 	@$(BIN)/python docs/images/record.py
 
 clean: ## remove what was installed here (not the user's cache)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .venv benchmarks/peers/.venv .mypy_cache .ruff_cache .pytest_cache
