@@ -281,7 +281,12 @@ def document_from_kafka(headers: Iterable[tuple[str, bytes | None]], value: byte
 
 def topic_kind(event: Event) -> Literal["ownership", "contracts"]:
     """Which of the two input topics an event belongs to. Corrections go to `ownership`; scoring reads them from either."""
-    return "contracts" if isinstance(event, ContractEvent | RevenueEvent) else "ownership"
+    return topic_kind_of_type(event.type)
+
+
+def topic_kind_of_type(event_type: str) -> Literal["ownership", "contracts"]:
+    """The same, by the event's type."""
+    return "contracts" if short_type(event_type) in ("contract", "revenue") else "ownership"
 
 
 __all__ = [
@@ -304,4 +309,5 @@ __all__ = [
     "short_type",
     "to_kafka_binary",
     "topic_kind",
+    "topic_kind_of_type",
 ]

@@ -22,7 +22,7 @@ from neutrality.model.evidence import credibility, is_official
 from neutrality.model.methodology import EvidenceWeights
 
 Order = tuple[datetime, datetime, str, str]
-_NOT_THE_VALUE: Final = {"claim_id", "status", "effective_time", "evidence", "contradicts", "note"}
+_NOT_THE_VALUE: Final = frozenset({"claim_id", "status", "effective_time", "evidence", "contradicts", "note"})
 _NOBODY: Final[Mapping[str, bool]] = {}
 
 
@@ -57,7 +57,7 @@ class Report:
         self.is_end: Final = status is Status.TERMINATED or (isinstance(self.data, Role) and self.data.left_for is not None)
         self.by_effect: Final[Order] = (effective, event.time, event.source, event.id)
         self.by_record: Final[Order] = (event.time, effective, event.source, event.id)
-        self._value: str | None = None
+        self._value: tuple[object, ...] | None = None
         self._json = json
 
     def __eq__(self, other: object) -> bool:
@@ -81,10 +81,11 @@ class Report:
         return self._json
 
     @property
-    def value(self) -> str:
+    def value(self) -> tuple[object, ...]:
         """What it says, apart from who says it: two reports with the same value corroborate one another."""
         if self._value is None:
-            self._value = self.data.model_dump_json(exclude=_NOT_THE_VALUE)
+            fields = self.data.__dict__.items()
+            self._value = (type(self.data), *[value for name, value in fields if name not in _NOT_THE_VALUE])
         return self._value
 
     def value_at(self, at: datetime) -> Claim | None:
@@ -192,20 +193,19 @@ def standing_of(
         return _undisputed(claim_id, reports[0], at, weights)
     told = [report for report in reports if not report.is_denial]
     beliefs = _beliefs(told, reports, officially_disputed=any(disputed_by.values()), weights=weights)
-    certain = {
-        report
-        for report, belief in zip(told, beliefs, strict=True)
-        if report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold
-    }
+    certain: list[Report] = []
+    uncertain: list[Report] = []
+    for report, belief in zip(told, beliefs, strict=True):
+        stands = report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold
+        (certain if stands else uncertain).append(report)
     confirmed = max(certain, key=_by_effect, default=None)
-    candidates = [report for report in told if report not in certain and _is_pending(report, confirmed, at)]
-    pending = max(candidates, key=_by_record, default=None)
+    pending = max((report for report in uncertain if _is_pending(report, confirmed, at)), key=_by_record, default=None)
     standing = pending or confirmed
     return Standing(
         claim_id=claim_id,
         confirmed=confirmed,
         pending=pending,
-        credibility=beliefs[told.index(standing)] if standing is not None else 0.0,
+        credibility=next((belief for report, belief in zip(told, beliefs, strict=True) if report is standing), 0.0),
         newest=max(reports, key=_by_record),
         contradicted_by=tuple(sorted(disputed_by)),
         active=None if confirmed is None else confirmed.value_at(at),
@@ -229,7 +229,7 @@ def _beliefs(
     if len(told) == 1:
         together = [credibility(told[0].data.evidence, weights)]
     else:
-        same: dict[tuple[bool, str], list[Report]] = {}
+        same: dict[tuple[bool, tuple[object, ...]], list[Report]] = {}
         for report in told:
             same.setdefault((report.in_force, report.value), []).append(report)
         believed = {

@@ -1,18 +1,19 @@
 """The same `react` in process, under a local queue: for what-if, as-of and replay, and as the oracle of the stream."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from neutrality.events.assessment import Assessment
 from neutrality.events.cloudevent import Event
 from neutrality.model.messages import Message
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Input, Origin, Vertex, react
+from neutrality.model.vertex import Input, Origin, PutOff, Vertex, react
 
 TimedEvent = tuple[Event, int]  # an event, and when Kafka took it (ms since 1970)
 _EVENTS: Final = "local.events"
 _MESSAGES: Final = "local.messages"
+_ASSESSMENTS_LAST: Final = PutOff(datetime.max.replace(tzinfo=UTC), reckoning=False)
 
 
 class LocalRunner:
@@ -36,12 +37,13 @@ class LocalRunner:
             self.apply_together([event])
 
     def apply_together(self, events: Iterable[Event | TimedEvent]) -> None:
-        """Take in events as one batch, as under backlog."""
+        """Take in events as one batch, as under backlog: first what entities tell one another, then what is to be said of each."""
         waiting: dict[str, list[Input]] = {}
         for item in events:
             event, accepted_ms = item if isinstance(item, tuple) else (item, None)
             waiting.setdefault(event.data.subject, []).append(self._input(_EVENTS, event, accepted_ms))
-        self._run(waiting)
+        self._run(waiting, _ASSESSMENTS_LAST)
+        self._run({entity: [] for entity, vertex in self.vertices.items() if vertex.owed is not None})
 
     def pass_time(self, at: datetime) -> None:
         """Move on to a later time: every vertex that wanted to be asked is asked."""
@@ -63,11 +65,12 @@ class LocalRunner:
             Origin(topic, 0, self._offset, int(self._at.timestamp() * 1000) if accepted_ms is None else accepted_ms), body
         )
 
-    def _run(self, waiting: dict[str, list[Input]]) -> None:
+    def _run(self, waiting: dict[str, list[Input]], put_off: PutOff | None = None) -> None:
         while waiting:
             entity = next(iter(waiting))
             inputs = waiting.pop(entity)
-            reaction = react(self.vertices.get(entity), entity, inputs, at=self._at, methodology=self._methodology)
+            known = self.vertices.get(entity)
+            reaction = react(known, entity, inputs, at=self._at, methodology=self._methodology, put_off=put_off)
             self.reactions += 1
             self.vertices[entity] = reaction.vertex
             if reaction.assessment is not None:

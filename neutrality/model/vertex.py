@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder, Encoder
@@ -74,6 +74,25 @@ class Published(Struct, frozen=True):
         return replace(content, version=self.scores.version, cause=self.cause, before=self.before)
 
 
+class PutOff(NamedTuple):
+    """What is to be put off, and to when at the latest: all that follows from what is taken in, or only the assessment."""
+
+    until: datetime
+    reckoning: bool
+
+
+class Owed(Struct, frozen=True, omit_defaults=True):
+    """What was put off, and to when: the `reckoning` of what was taken in, or only the assessment.
+
+    `asking` are the subjects that have asked for the profile since; `cause` is the newest input record behind it.
+    """
+
+    until: datetime
+    reckoning: bool = False
+    asking: tuple[str, ...] = ()
+    cause: Cause | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Reckoned:
     """What follows from a vertex, kept beside it so that news of one thing does not cost the reckoning of all."""
@@ -89,8 +108,8 @@ class Reckoned:
 class Vertex:
     """The state of one entity. `applied` is the highest offset taken in, by topic (an entity's records share a partition).
 
-    `next_change` is when it wants to be asked again without news; `owed_at` the time to which its assessment was put off, if it was.
-    `unsaid`: what this state led to may not have been said, so the next reaction says it again.
+    `next_change` is when it wants to be asked again without news; `owed` what was put off, if anything was. `unsaid`:
+    what this state led to may not have been said, so the next reaction says it again.
 
     `reckoned` and `content` (the assessment without version and cause) follow from the rest; None: not worked out since it was read.
     """
@@ -104,7 +123,7 @@ class Vertex:
     profile: Versioned[Profile] = field(default_factory=lambda: Versioned(0, EMPTY_PROFILE))
     published: Published | None = None
     next_change: datetime | None = None
-    owed_at: datetime | None = None
+    owed: Owed | None = None
     unsaid: bool = False
     applied: Mapping[str, int] = field(default_factory=dict)
     reckoned: Reckoned | None = field(default=None, compare=False, repr=False)
@@ -148,25 +167,50 @@ def react(
     *,
     at: datetime,
     methodology: Methodology,
-    put_off_until: datetime | None = None,
+    put_off: PutOff | None = None,
 ) -> Reaction:
     """Take in all inputs of one entity at time `at`; no inputs: a tick, which only lets time pass.
 
-    Idempotent, and independent of the order of inputs of different origin. With `put_off_until` (under backlog, where more news is on its
-    way) a vendor's assessment is left to a tick at that time: `next_change` says so. Raises ValueError for an input of another entity.
+    Idempotent, and independent of the order of inputs of different origin. `put_off` is for backlog, where more news is on its way: what it
+    names is owed until a reaction without it (a tick), and `next_change` is not later than its time. Raises ValueError for an input of
+    another entity.
     """
     before = vertex or Vertex(entity)
     news = _take_in(before, inputs)
+    if news.again or (before.owed is not None and before.owed.until <= at):
+        put_off = None
+    if put_off is not None and put_off.reckoning:
+        return Reaction(_taken_in(before, news, put_off.until) if news.anything else before, (), None, changed=news.anything)
     known = before.reckoned
     picture = news.dossier.picture(entity, at, methodology)
     if known is not None and not news.again and not news.anything and picture is known.picture and not _due(before, inputs, at):
         return Reaction(before, (), None, changed=False)
-    return _Reckoning(before, news, picture, at, methodology, put_off_until if inputs else None).reaction()
+    return _Reckoning(before, news, picture, at, methodology, put_off).reaction()
 
 
 def _due(vertex: Vertex, inputs: Sequence[Input], at: datetime) -> bool:
-    asked = not inputs and vertex.owed_at is not None  # a tick may come before its time, when the backlog is gone
+    asked = not inputs and vertex.owed is not None  # a tick may come before its time, when the backlog is gone
     return asked or (vertex.next_change is not None and vertex.next_change <= at)
+
+
+def _taken_in(before: Vertex, news: "_News", until: datetime) -> Vertex:
+    """The vertex with its news, of which nothing is reckoned yet."""
+    owed = before.owed or Owed(until)
+    asking = tuple(sorted({*owed.asking, *news.held})) if news.held else owed.asking
+    return Vertex(
+        entity=before.entity,
+        version=before.version,
+        dossier=news.dossier,
+        profiles={**before.profiles, **news.profiles} if news.profiles else before.profiles,
+        held={**before.held, **news.held} if news.held else before.held,
+        links=before.links,
+        profile=before.profile,
+        published=before.published,
+        next_change=owed.until if before.next_change is None else min(owed.until, before.next_change),
+        owed=Owed(owed.until, reckoning=True, asking=asking, cause=_newer(owed.cause, news.cause)),
+        applied=news.applied,
+        content=before.content,
+    )
 
 
 @dataclass(slots=True)
@@ -240,6 +284,11 @@ def _cause(inputs: Sequence[Input]) -> Cause | None:
     return found
 
 
+def _newer(one: Cause | None, other: Cause | None) -> Cause | None:
+    causes = (cause for cause in (one, other) if cause is not None)
+    return max(causes, key=lambda cause: (cause.accepted_ms, cause.topic, cause.partition, cause.offset), default=None)
+
+
 class _Reckoning:
     """One reaction in the making."""
 
@@ -250,11 +299,12 @@ class _Reckoning:
         picture: Picture,
         at: datetime,
         methodology: Methodology,
-        put_off_until: datetime | None,
+        put_off: PutOff | None,
     ) -> None:
         self._before, self._news, self._at, self._methodology = before, news, at, methodology
-        self._put_off_until = put_off_until
-        self._owed_at = before.owed_at
+        self._put_off = put_off
+        self._owed = before.owed
+        self._cause = news.cause if before.owed is None else _newer(before.owed.cause, news.cause)
         self._version = before.version
         self._messages: list[Message] = []
         self._profiles = {**before.profiles, **news.profiles} if news.profiles else before.profiles
@@ -289,13 +339,14 @@ class _Reckoning:
             profile=profile,
             published=published,
             next_change=self._next_change(),
-            owed_at=self._owed_at,
+            owed=self._owed,
             applied=news.applied,
             reckoned=Reckoned(facts.picture, labs, cut, tied, owed),
             content=content,
         )
         changed = news.anything or news.again or self._version != before.version or said is not None
-        return Reaction(vertex, tuple(self._messages), said, changed or vertex.next_change != before.next_change)
+        changed = changed or vertex.next_change != before.next_change or vertex.owed != before.owed
+        return Reaction(vertex, tuple(self._messages), said, changed)
 
     def _profile(self, found: Profile) -> Versioned[Profile]:
         if found == self._before.profile.value:
@@ -317,9 +368,9 @@ class _Reckoning:
             elif not news.again:
                 continue
             if known.value is None:
-                self._messages.append(Message("released", before.entity, party, known.version, cause=news.cause))
+                self._messages.append(Message("released", before.entity, party, known.version, cause=self._cause))
             else:
-                self._messages.append(Message("holds", before.entity, party, known.version, link=known.value, cause=news.cause))
+                self._messages.append(Message("holds", before.entity, party, known.version, link=known.value, cause=self._cause))
         return {**before.links, **changed} if changed else before.links
 
     def _tell_subjects(self, profile: Versioned[Profile]) -> None:
@@ -328,10 +379,11 @@ class _Reckoning:
             return
         before, news = self._before, self._news
         everyone = news.again or profile.version != before.profile.version
-        for subject in sorted(self._held if everyone else news.held):
+        asking = news.held if before.owed is None else {*before.owed.asking, *news.held}
+        for subject in sorted(self._held if everyone else asking):
             if self._held[subject].value is not None:
                 self._messages.append(
-                    Message("profile", before.entity, subject, profile.version, profile=profile.value, cause=news.cause)
+                    Message("profile", before.entity, subject, profile.version, profile=profile.value, cause=self._cause)
                 )
 
     def _publish(
@@ -341,17 +393,16 @@ class _Reckoning:
         before, news, facts = self._before, self._news, self._facts
         known = before.published
         if not facts.attributes.is_vendor:
-            self._owed_at = None
+            self._owed = None
             # what stands may be lost, and is no longer said again: the same content must not pass for said when it is a vendor again
             return None if known is None else structs.replace(known, digest=""), None, None
         due = before.next_change is not None and before.next_change <= self._at
         if self._same_facts is not None and before.content is not None and not news.again and not due:
             return known, before.content, None
-        overdue = before.owed_at is not None and before.owed_at <= self._at
-        if self._put_off_until is not None and not overdue and not news.again:
-            self._owed_at = before.owed_at or self._put_off_until
+        if self._put_off is not None:
+            self._owed = Owed(self._put_off.until if before.owed is None else before.owed.until, cause=self._cause)
             return known, None, None
-        self._owed_at = None
+        self._owed = None
         content = assess(facts, self._methodology, labs, levels_cut=levels_cut)
         if known is not None and content == before.content and not news.again:
             return known, before.content, None
@@ -362,14 +413,14 @@ class _Reckoning:
             return said, content, None
         if said is None:
             version, before_scores = (1, None) if known is None else (known.scores.version + 1, known.scores)
-            said = Published(content.as_earlier(version), digest, news.cause, before_scores)
+            said = Published(content.as_earlier(version), digest, self._cause, before_scores)
         assessment = said.complete(content)
         return said, content, Said(assessment, under_version(json, assessment.version, said.cause, said.before))
 
     def _next_change(self) -> datetime | None:
         at, picture = self._at, self._facts.picture
         times = [
-            self._owed_at,
+            None if self._owed is None else self._owed.until,
             picture.next_time(at),
             *(watch_lapses(standing, self._methodology) for standing in picture.pending),
         ]
@@ -432,7 +483,7 @@ class _State(Struct, frozen=True, omit_defaults=True):
     profile: Versioned[Profile] = Versioned(0, EMPTY_PROFILE)
     published: Published | None = None
     next_change: datetime | None = None
-    owed_at: datetime | None = None
+    owed: Owed | None = None
     unsaid: bool = False
     applied: dict[str, int] = {}
 
@@ -456,7 +507,7 @@ def vertex_to_bytes(vertex: Vertex) -> bytes:
             profile=vertex.profile,
             published=vertex.published,
             next_change=vertex.next_change,
-            owed_at=vertex.owed_at,
+            owed=vertex.owed,
             unsaid=vertex.unsaid,
             applied=vertex.applied,  # type: ignore[arg-type]
         )
@@ -482,7 +533,7 @@ def vertex_from_bytes(value: bytes) -> Vertex:
         profile=state.profile,
         published=state.published,
         next_change=state.next_change,
-        owed_at=state.owed_at,
+        owed=state.owed,
         unsaid=state.unsaid,
         applied=state.applied,
     )
@@ -492,7 +543,9 @@ __all__ = [
     "Input",
     "Message",
     "Origin",
+    "Owed",
     "Published",
+    "PutOff",
     "Reaction",
     "Reckoned",
     "Said",

@@ -19,7 +19,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -27,7 +27,8 @@ from faust.types import TP
 
 from neutrality.events.assessment import Assessment
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Vertex
+from neutrality.model.vertex import PutOff, Vertex
+from neutrality.topics import MESSAGES
 from services.scoring.batching.ledger import Admission
 from services.scoring.batching.records import RecordBatch
 from services.scoring.fencing import State, claim_record, restoring_record
@@ -42,9 +43,13 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
-from services.scoring.ticks import TickSchedule
+from services.scoring.ticks import Arrears, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
+BACKLOG_BEGINS: Final = (
+    1_000  # records; from here on, what inputs lead to is put off: more news of the same entities is on its way
+)
+BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
 CLAIM_ATTEMPTS: Final = 5  # as long as Kafka does not tell where the claim lies, it is not known whether it joined
 
@@ -71,6 +76,12 @@ class Reader(Protocol):
 
     def applied(self, batch: RecordBatch) -> None:
         """Acknowledge a batch's whole range."""
+
+    def lag_records(self) -> int:
+        """Records written but not yet applied, as far as is known."""
+
+    def expect(self, ends: Mapping[TP, int]) -> None:
+        """Source partitions have records up to these offsets (exclusive)."""
 
     async def read_again(self, tp: TP) -> bool:
         """Go back to where a partition was applied to, unless that was done already."""
@@ -125,6 +136,7 @@ class Plan:
     changelog: str
     partitions: int
     home: Callable[[bytes], int]
+    put_off: timedelta
     clock: Callable[[], datetime]
     wall_clock_s: Callable[[], float]
     stopwatch_s: Callable[[], float]
@@ -147,6 +159,9 @@ class Engine:
         self._reader, self._writer, self._store = reader, writer, store
         self._gate = asyncio.Lock()
         self._ticks = TickSchedule()
+        self._arrears = Arrears()
+        self._reckoning = False
+        self._behind = False
         self._ready = False
         self._closed = False
         self._wrote_s: dict[int, float] = {}
@@ -157,6 +172,11 @@ class Engine:
     def busy(self) -> bool:
         """Whether a batch or a tick is in hand."""
         return self._gate.locked()
+
+    @property
+    def behind(self) -> bool:
+        """Whether there was backlog at the last batch."""
+        return self._behind
 
     @property
     def ready(self) -> bool:
@@ -177,6 +197,21 @@ class Engine:
         async with self._gate:
             if self._ready:
                 await self._guarded(self._tick())
+
+    async def catch_up(self) -> bool:
+        """If the backlog is gone, look at some of the vertices of which something was put off; False if there was nothing to do.
+
+        Raises:
+            EngineStopped: something failed, now or before.
+        """
+        async with self._gate:
+            due = self._arrears.first(MAX_TICKS) if self._ready else None
+            # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
+            self._reckoning = due is not None and due.reckoning and (self._reckoning or not self._is_behind())
+            if due is None or not (self._reckoning or not self._is_behind()):
+                return False
+            await self._guarded(self._look_at(due.partition, due.keys, assess_later=due.reckoning))
+            return True
 
     async def recovered(self) -> None:
         """The state of all partitions held is complete: claim them and begin. What fails stops the engine; Faust would drop it."""
@@ -204,6 +239,7 @@ class Engine:
             self._ready = False
             self._metrics.ready.set(0)
             self._ticks.rebuild(())
+            self._arrears.clear()
             await settle()
 
     async def close(self) -> None:
@@ -321,7 +357,15 @@ class Engine:
         began = plan.stopwatch_s()
         at = plan.clock()
         intake = read_batch(batch.records, plan.home)
-        outcome = react_all(self._store(), batch.tp.partition, intake.inputs, at=at, methodology=plan.methodology)
+        outcome = react_all(
+            self._store(),
+            batch.tp.partition,
+            intake.inputs,
+            at=at,
+            methodology=plan.methodology,
+            # events of one entity come by the dozen, so they are only taken in; of messages, one batch holds most of those that wait
+            put_off=PutOff(at + plan.put_off, reckoning=batch.tp.topic != MESSAGES.name) if self._is_behind() else None,
+        )
         intake = without_refused(intake, batch.records, outcome.refused)
         self._metrics.react.observe(plan.stopwatch_s() - began)
         await self._write(batch.tp.partition, outcome, intake, at)
@@ -329,12 +373,26 @@ class Engine:
         self._count(batch, intake)
 
     async def _tick(self) -> None:
-        at = self._plan.clock()
-        for partition, keys in self._ticks.due(at, MAX_TICKS).items():
-            nothing = dict.fromkeys(keys, ())
-            outcome = react_all(self._store(), partition, nothing, at=at, methodology=self._plan.methodology)
-            await self._write(partition, outcome, None, at)
-            self._metrics.ticks.inc(len(keys))
+        for partition, keys in self._ticks.due(self._plan.clock(), MAX_TICKS).items():
+            await self._look_at(partition, keys, assess_later=False)
+
+    async def _look_at(self, partition: int, keys: Sequence[bytes], *, assess_later: bool) -> None:
+        plan, at = self._plan, self._plan.clock()
+        outcome = react_all(
+            self._store(),
+            partition,
+            dict.fromkeys(keys, ()),
+            at=at,
+            methodology=plan.methodology,
+            put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
+        )
+        await self._write(partition, outcome, None, at)
+        self._metrics.ticks.inc(len(keys))
+
+    def _is_behind(self) -> bool:
+        lag = self._reader().lag_records()
+        self._behind = lag >= BACKLOG_BEGINS or (self._behind and lag >= BACKLOG_ENDS)
+        return self._behind
 
     async def _write(self, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         plan, writer, store = self._plan, self._writer(), self._store()
@@ -344,6 +402,7 @@ class Engine:
             store.put(partition, outcome.states, outcome.encoded)
             for key, vertex in outcome.states.items():
                 self._ticks.set(partition, key, vertex.next_change)
+                self._arrears.set(partition, key, vertex.owed)
             self._metrics.vertices.set(store.count())
         records = result_records(outcome, plan.home, at=at)
         if intake is not None:
@@ -352,7 +411,8 @@ class Engine:
         if self._closed:
             raise EngineStopped("the engine was stopped while it wrote states")
         if records:
-            await writer.write(records)
+            written = await writer.write(records)
+            self._reader().expect({tp: last + 1 for tp, (_, last) in written.items() if tp.topic == MESSAGES.name})
         self._metrics.write.observe(plan.stopwatch_s() - began)
         self._metrics.messages_sent.inc(len(outcome.messages))
         self._metrics.assessments_published.inc(len(outcome.assessments))

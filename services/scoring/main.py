@@ -27,6 +27,7 @@ from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import TOPICS
+from services.scoring import garbage
 from services.scoring.batching.rocks import RocksVertices, StoreInUse
 from services.scoring.batching.store import PartitionedVertices, Vertices
 from services.scoring.metrics import ScoringMetrics
@@ -69,6 +70,7 @@ class OncePerPause(logging.Filter):
 
 def main() -> int:
     """Run a worker until it is told to stop; returns the exit code."""
+    garbage.take_over()
     configure_logs()
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

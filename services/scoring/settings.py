@@ -44,6 +44,10 @@ class ScoringSettings(ServiceSettings):
     ] = 10.0
     commit_interval_s: Annotated[float, Field(gt=0, le=60, description="How often applied offsets are committed.")] = 1.0
     tick_interval_s: Annotated[float, Field(gt=0, le=3600, description="How often due vertices are looked for.")] = 1.0
+    put_off_s: Annotated[
+        float,
+        Field(ge=0, le=3600, description="Under backlog, how long a change may wait for more before it is reckoned and told."),
+    ] = 10.0
     kafka_patience_s: Annotated[
         float, Field(ge=1, le=3600, description="How long the start waits for Kafka before it gives up.")
     ] = 120.0

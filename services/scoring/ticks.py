@@ -1,8 +1,15 @@
-"""When each vertex wants to be looked at again though nothing came in: effective dates, ends of terms, lapses. Pure."""
+"""Which vertices are to be looked at though nothing came in. Pure.
+
+`TickSchedule`: effective dates, ends of terms, lapses. `Arrears`: what was put off under backlog.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
 from heapq import heapify, heappop, heappush
+from itertools import islice
+from typing import Final, NamedTuple
+
+from neutrality.model.vertex import Owed
 
 
 class TickSchedule:
@@ -38,3 +45,41 @@ class TickSchedule:
                 found.setdefault(partition, []).append(key)
                 taken += 1
         return found
+
+
+class Due(NamedTuple):
+    """Some vertices of one partition, and whether they owe a reckoning or, reckoned already, only an assessment."""
+
+    partition: int
+    keys: list[bytes]
+    reckoning: bool
+
+
+class Arrears:
+    """Vertices that owe something. Reckonings come first: what they tell others would make these assess again."""
+
+    def __init__(self) -> None:
+        """Nothing is owed."""
+        self._owing: Final[dict[bool, dict[int, dict[bytes, None]]]] = {True: {}, False: {}}
+
+    def set(self, partition: int, key: bytes, owed: Owed | None) -> None:
+        """A vertex owes this, or nothing."""
+        for reckoning, partitions in self._owing.items():
+            if owed is not None and owed.reckoning is reckoning:
+                partitions.setdefault(partition, {})[key] = None
+            elif (keys := partitions.get(partition)) is not None:
+                keys.pop(key, None)
+                if not keys:
+                    del partitions[partition]
+
+    def clear(self) -> None:
+        """Nothing is owed any more."""
+        for partitions in self._owing.values():
+            partitions.clear()
+
+    def first(self, limit: int) -> Due | None:
+        """At most `limit` vertices of one partition, which owe it until they are set again; None if nobody owes anything."""
+        for reckoning, partitions in self._owing.items():
+            for partition, keys in partitions.items():
+                return Due(partition, list(islice(keys, limit)), reckoning)
+        return None

@@ -7,7 +7,7 @@ is committed that the engine has not acknowledged, and the worker stops.
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import faust
@@ -16,6 +16,7 @@ from faust.types import TP
 
 from neutrality.model.methodology import Methodology
 from neutrality.topics import CONTRACTS, LARGE_RECORD_BYTES, MESSAGES, OWNERSHIP
+from services.scoring import garbage
 from services.scoring.batching.consumer import BatchConsumer
 from services.scoring.batching.producer import MAX_BATCH_BYTES, BatchProducer
 from services.scoring.batching.records import RecordBatch
@@ -29,7 +30,7 @@ from services.scoring.settings import ScoringSettings
 
 SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
 MAX_FETCH_BYTES: Final = 4 * 1024 * 1024  # a partition; some 5,000 events
-QUEUED_BATCHES: Final = 16  # batches between fetch and engine: at most 32,000 records in memory
+QUEUED_BATCHES: Final = 8  # batches between fetch and engine: at most 40,000 records in memory
 HEARTBEATS_PER_SESSION: Final = 3
 BEATS_PER_SESSION: Final = 10
 
@@ -71,6 +72,7 @@ def build_app(
         settings.changelog,
         settings.partitions,
         partition_of(settings.partitions),
+        timedelta(seconds=settings.put_off_s),
         clock,
         wall_clock_s,
         stopwatch_s,
@@ -108,7 +110,10 @@ async def tick_for_ever(app: ScoringApp, metrics: ScoringMetrics, interval_s: fl
                 log.warning("log_read_again_after_a_stall")
                 await consumer.perform_seek()
             await app.engine.tick()
+            while await app.engine.catch_up():
+                pass
             await app.engine.renew()
+            garbage.collect(behind=app.engine.behind)
 
 
 async def beat_for_ever(app: ScoringApp, session_s: float) -> None:
@@ -127,6 +132,8 @@ async def _apply_all(stream: Any, engine: Engine) -> None:
             return
         try:
             await engine.apply(batch)
+            while await engine.catch_up():
+                pass
         except EngineStopped:
             # not raised on: Faust would restart the agent and go on with the next message
             await asyncio.Event().wait()

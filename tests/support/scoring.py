@@ -50,12 +50,19 @@ class FakeReader:
 
     ledger: OffsetLedger = field(default_factory=OffsetLedger)
     seeks: int = 0
+    lag: int = 0
 
     def admit(self, found: RecordBatch) -> Admission:
         return self.ledger.admit(found.tp, found.start, found.end)
 
     def applied(self, found: RecordBatch) -> None:
         self.ledger.applied(found.tp, found.start, found.end)
+
+    def lag_records(self) -> int:
+        return self.lag
+
+    def expect(self, ends: Mapping[TP, int]) -> None:
+        pass
 
     async def read_again(self, tp: TP) -> bool:
         self.seeks += 1

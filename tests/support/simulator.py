@@ -21,7 +21,7 @@ from faust.types import TP
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.events.cloudevent import event_to_kafka, topic_kind
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Vertex, message_from_bytes, vertex_from_bytes
+from neutrality.model.vertex import PutOff, Vertex, message_from_bytes, vertex_from_bytes
 from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP, REJECTED, SCORES
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import RecordBatch
@@ -36,7 +36,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.partitions import partition_of
 from services.scoring.records import OutgoingRecord
-from services.scoring.ticks import TickSchedule
+from services.scoring.ticks import Arrears, TickSchedule
 from tests.support.claimsets import START, Taken
 from tests.support.scoring import Consumed
 
@@ -131,6 +131,7 @@ class Worker:
     ledger: OffsetLedger = field(default_factory=OffsetLedger)
     store: States = field(default_factory=States)
     ticks: TickSchedule = field(default_factory=TickSchedule)
+    arrears: Arrears = field(default_factory=Arrears)
     fetched_to: dict[TP, int] = field(default_factory=dict)
     queue: list[RecordBatch] = field(default_factory=list)
 
@@ -328,6 +329,7 @@ class Simulator:
             self._commit(worker)
             worker.ledger.forget()
             worker.ticks.rebuild(())
+            worker.arrears.clear()
             if choose.random() < 0.5:
                 worker.queue.clear()  # else its batches come late, to a worker that may not hold the partition any more
         idle = choose.randrange(len(self.workers)) if choose.random() < 0.2 and len(self.workers) > 1 else None
@@ -392,9 +394,10 @@ class Simulator:
             return
         at = self._clock()
         intake = read_batch(batch.records, self._home)
-        put_off = at + timedelta(days=1) if not self._calm and self._choose.random() < 0.3 else None
+        backlog = not self._calm and self._choose.random() < 0.5
+        put_off = PutOff(at + timedelta(days=1), reckoning=self._choose.random() < 0.5) if backlog else None
         partition = batch.tp.partition
-        outcome = react_all(worker.store, partition, intake.inputs, at=at, methodology=self._methodology, put_off_until=put_off)
+        outcome = react_all(worker.store, partition, intake.inputs, at=at, methodology=self._methodology, put_off=put_off)
         intake = without_refused(intake, batch.records, outcome.refused)
         self._carry_out(worker, partition, outcome, intake, at)
         worker.ledger.applied(batch.tp, batch.start, batch.end)
@@ -404,10 +407,17 @@ class Simulator:
         at = self._clock()
         due = worker.ticks.due(at, MAX_TICKS)
         for partition, keys in due.items():
-            nothing = dict.fromkeys(keys, ())
-            outcome = react_all(worker.store, partition, nothing, at=at, methodology=self._methodology)
-            self._carry_out(worker, partition, outcome, None, at)
-        return bool(due)
+            self._look_at(worker, partition, keys, at, None)
+        owing = worker.arrears.first(MAX_TICKS) if self._calm or self._choose.random() < 0.5 else None
+        if owing is not None:
+            put_off = PutOff(at + timedelta(days=1), reckoning=False) if owing.reckoning else None
+            self._look_at(worker, owing.partition, owing.keys, at, put_off)
+        return bool(due) or owing is not None
+
+    def _look_at(self, worker: Worker, partition: int, keys: Sequence[bytes], at: datetime, put_off: PutOff | None) -> None:
+        nothing = dict.fromkeys(keys, ())
+        outcome = react_all(worker.store, partition, nothing, at=at, methodology=self._methodology, put_off=put_off)
+        self._carry_out(worker, partition, outcome, None, at)
 
     def _carry_out(self, worker: Worker, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         """The engine's `_write`."""
@@ -422,6 +432,7 @@ class Simulator:
             worker.store.put(partition, outcome.states, last)
             for key, vertex in outcome.states.items():
                 worker.ticks.set(partition, key, vertex.next_change)
+                worker.arrears.set(partition, key, vertex.owed)
         records = result_records(outcome, self._home, at=at)
         if intake is not None:
             records += forwarded_records(intake.forwarded)

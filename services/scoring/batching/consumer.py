@@ -138,6 +138,7 @@ class BatchConsumer(FaustConsumer):
         self._resuming: set[TP] = set()
         self._sought: dict[TP, int] = {}
         self._unmoved: dict[TP, tuple[int, float]] = {}
+        self._ends: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
         self._read_offset = _Forgetful()
 
@@ -180,12 +181,21 @@ class BatchConsumer(FaustConsumer):
         self.ledger.applied(batch.tp, batch.start, batch.end)
 
     def lag_records(self) -> int:
-        """Records written but not yet applied, as far as the last fetches tell."""
-        return sum(
-            max(0, (self.highwater(tp) or 0) - position)
-            for tp, position in self.ledger.positions().items()
-            if tp in self.assignment()
-        )
+        """Records written but not yet applied, as far as the last fetches and own writes tell."""
+        kafka: Any = cast("BatchConsumerThread", self._thread)._ensure_consumer()  # noqa: SLF001
+        subscription = kafka._subscription.subscription  # noqa: SLF001  `highwater` raises if a rebalance is faster
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return 0
+        lag = 0
+        for tp, position in self.ledger.positions().items():
+            if (state := assignment.state_value(tp)) is not None:
+                lag += max(0, (state.highwater or 0) - position, self._ends.get(tp, 0) - position)
+        return lag
+
+    def expect(self, ends: Mapping[TP, int]) -> None:
+        """Source partitions have records up to these offsets (exclusive): own writes, of which no fetch has told yet."""
+        self._ends.update(ends)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets and admit batches from there."""

@@ -12,9 +12,7 @@ from faust.types import TP
 
 from services.scoring.batching.records import FetchedRecords, RecordBatch
 
-MAX_BATCH_RECORDS: Final = (
-    2_000  # about 0.2 s of work with the real model: the pause that a rebalance or a tick waits for at most
-)
+MAX_BATCH_RECORDS: Final = 5_000  # under half a second of work with the real model: the pause that a rebalance waits for
 
 
 class BatchScheduler(DefaultSchedulingStrategy):

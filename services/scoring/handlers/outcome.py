@@ -15,7 +15,7 @@ import orjson
 from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Input, Message, Said, Vertex, message_to_bytes, react, vertex_to_bytes
+from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react, vertex_to_bytes
 from neutrality.topics import LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.fencing import State, state_headers
 from services.scoring.handlers.intake import FORWARDED_HEADER, Forwarded, Rejected
@@ -58,7 +58,7 @@ def react_all(
     *,
     at: datetime,
     methodology: Methodology,
-    put_off_until: datetime | None = None,
+    put_off: PutOff | None = None,
 ) -> Outcome:
     """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet.
 
@@ -75,7 +75,7 @@ def react_all(
         vertex, parts = before, [tuple(items)]
         while parts:
             part = parts.pop()
-            reaction = react(vertex, key.decode(), part, at=at, methodology=methodology, put_off_until=put_off_until)
+            reaction = react(vertex, key.decode(), part, at=at, methodology=methodology, put_off=put_off)
             if not reaction.changed:
                 continue
             state = _encoded(reaction.vertex, None if part else at)

@@ -12,7 +12,7 @@ from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.model.methodology import load_methodology
 from neutrality.topics import MESSAGES, OWNERSHIP, REJECTED, SCORES
 from services.scoring.batching.store import PartitionedVertices
-from services.scoring.engine import Engine, EngineStopped, ForeignWrite, Plan
+from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, ForeignWrite, Plan
 from services.scoring.handlers.intake import FORWARDED_HEADER
 from services.scoring.metrics import ScoringMetrics
 from tests.support.events import lab, stake, vendor
@@ -35,6 +35,7 @@ class Worker:
             CHANGELOG,
             2,
             lambda key: int(key.startswith(b"far")),
+            timedelta(seconds=10),
             lambda: self.now,
             lambda: 1_700_000_000.5,
             lambda: 0.0,
@@ -97,6 +98,37 @@ def test_states_are_written_first_then_results_and_only_then_is_the_range_acknow
         assert worker.metric("scoring_events_applied_total", type="interest") == 1.0
         assert worker.metric("scoring_event_to_score_seconds_count") == 1.0
         assert worker.metric("scoring_event_to_score_seconds_sum") == pytest.approx(0.5)
+
+    run(work())
+
+
+def test_under_backlog_events_are_taken_in_and_what_they_lead_to_follows_when_it_is_gone() -> None:
+    async def work() -> None:
+        worker = await Worker.ready()
+        worker.reader.lag = BACKLOG_BEGINS
+        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        assert [{record.topic for record in write} for write in worker.writer.writes] == [{CHANGELOG}]
+        assert worker.reader.ledger.position(HERE) == 3
+        assert not await worker.engine.catch_up(), "not while there is backlog"
+        worker.reader.lag = 0
+        while await worker.engine.catch_up():
+            pass
+        await worker.settle()
+        assert worker.newest_score().headline.confirmed < 100.0
+        assert worker.newest_score().cause is not None
+        assert not await worker.engine.catch_up()
+
+    run(work())
+
+
+def test_a_backlog_that_does_not_end_puts_nothing_off_for_ever() -> None:
+    async def work() -> None:
+        worker = await Worker.ready()
+        worker.reader.lag = BACKLOG_BEGINS
+        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        worker.now += timedelta(seconds=10)
+        await worker.engine.tick()
+        assert worker.newest_score().vendor == "scale-ai"
 
     run(work())
 

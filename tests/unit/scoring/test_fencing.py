@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -94,7 +95,9 @@ class Worker:
     def __init__(self, kafka: Kafka, store: Vertices) -> None:
         self.kafka, self.store, self.line = kafka, store, Line(kafka)
         self.reader, self.registry, self.now_s = FakeReader(), CollectorRegistry(), 0.0
-        plan = Plan(load_methodology(), CHANGELOG, 1, lambda _: 0, lambda: AT, lambda: 0.0, lambda: self.now_s)
+        plan = Plan(
+            load_methodology(), CHANGELOG, 1, lambda _: 0, timedelta(seconds=10), lambda: AT, lambda: 0.0, lambda: self.now_s
+        )
         metrics = ScoringMetrics(self.registry)
         self.engine = Engine(plan, metrics, reader=lambda: self.reader, writer=lambda: self.line, store=lambda: self.store)
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
-from services.scoring.ticks import TickSchedule
+from neutrality.model.vertex import Owed
+from services.scoring.ticks import Arrears, Due, TickSchedule
 
 NOON = datetime(2025, 6, 12, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -38,3 +39,18 @@ def test_at_most_the_limit_is_due_at_once_and_the_rest_next_time() -> None:
     second = ticks.due(NOON, 1)
     assert sorted([*first.items(), *second.items()]) == [(0, [b"a"]), (1, [b"b"])]
     assert ticks.due(NOON, 1) == {}
+
+
+def test_reckonings_come_before_assessments_and_stay_owed_until_set_again() -> None:
+    arrears = Arrears()
+    arrears.set(0, b"a", Owed(NOON))
+    arrears.set(1, b"b", Owed(NOON, reckoning=True))
+    arrears.set(1, b"c", Owed(NOON, reckoning=True))
+    assert arrears.first(1) == arrears.first(1) == Due(1, [b"b"], reckoning=True)
+    arrears.set(1, b"b", Owed(NOON))
+    arrears.set(1, b"c", None)
+    assert arrears.first(9) == Due(0, [b"a"], reckoning=False)
+    arrears.set(0, b"a", None)
+    assert arrears.first(9) == Due(1, [b"b"], reckoning=False)
+    arrears.clear()
+    assert arrears.first(9) is None
