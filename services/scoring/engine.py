@@ -35,6 +35,7 @@ from services.scoring.fencing import State, claim_record, restoring_record
 from services.scoring.handlers.intake import Intake, read_batch, without_refused
 from services.scoring.handlers.outcome import (
     Outcome,
+    cleared,
     forwarded_records,
     react_all,
     rejected_records,
@@ -387,6 +388,7 @@ class Engine:
             put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
         )
         await self._write(partition, outcome, None, at)
+        await self._write(partition, cleared(outcome), None, at)
         self._metrics.ticks.inc(len(keys))
 
     def _is_behind(self) -> bool:

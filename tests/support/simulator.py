@@ -28,6 +28,7 @@ from services.scoring.batching.records import RecordBatch
 from services.scoring.handlers.intake import Intake, read_batch, without_refused
 from services.scoring.handlers.outcome import (
     Outcome,
+    cleared,
     forwarded_records,
     react_all,
     rejected_records,
@@ -418,6 +419,7 @@ class Simulator:
         nothing = dict.fromkeys(keys, ())
         outcome = react_all(worker.store, partition, nothing, at=at, methodology=self._methodology, put_off=put_off)
         self._carry_out(worker, partition, outcome, None, at)
+        self._carry_out(worker, partition, cleared(outcome), None, at)
 
     def _carry_out(self, worker: Worker, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         """The engine's `_write`."""

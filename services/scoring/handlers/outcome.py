@@ -37,13 +37,17 @@ class States(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a batch or a tick led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room."""
+    """What a batch or a tick led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room.
+
+    `marked` are the entities whose states are encoded as not said yet, see `cleared`.
+    """
 
     states: dict[bytes, Vertex]
     encoded: dict[bytes, State]
     messages: tuple[Message, ...]
     said: tuple[Said, ...]
     refused: tuple[Input, ...] = ()
+    marked: tuple[bytes, ...] = ()
 
     @property
     def assessments(self) -> tuple[Assessment, ...]:
@@ -70,6 +74,7 @@ def react_all(
     messages: list[Message] = []
     said: list[Said] = []
     refused: list[Input] = []
+    marked: list[bytes] = []
     for key, items in inputs.items():
         before = states.get(partition, key)
         vertex, parts = before, [tuple(items)]
@@ -78,7 +83,8 @@ def react_all(
             reaction = react(vertex, key.decode(), part, at=at, methodology=methodology, put_off=put_off)
             if not reaction.changed:
                 continue
-            state = _encoded(reaction.vertex, None if part else at)
+            speaks = not part and (reaction.said is not None or bool(reaction.messages))
+            state = _encoded(reaction.vertex, at if speaks else None)
             if len(state.value) > MAX_STATE_BYTES:
                 middle = len(part) // 2
                 if middle:
@@ -86,11 +92,13 @@ def react_all(
                 else:
                     refused += part
                 continue
+            if speaks:
+                marked.append(key)
             vertex = changed[key] = reaction.vertex
             encoded[key] = state
             messages += reaction.messages
             said += [] if reaction.said is None else [reaction.said]
-    return Outcome(changed, encoded, tuple(messages), tuple(said), tuple(refused))
+    return Outcome(changed, encoded, tuple(messages), tuple(said), tuple(refused), tuple(marked))
 
 
 def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
@@ -101,6 +109,12 @@ def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
     """
     kept = vertex if ticked_at is None else replace(vertex, unsaid=True, next_change=ticked_at)
     return State(vertex_to_bytes(kept), kept.next_change)
+
+
+def cleared(outcome: Outcome) -> Outcome:
+    """The same states without their marks, to be written when all is said: or the next start would say it all again."""
+    states = {key: outcome.states[key] for key in outcome.marked}
+    return Outcome(states, {key: _encoded(vertex, None) for key, vertex in states.items()}, (), ())
 
 
 def state_records(outcome: Outcome, changelog: str, partition: int, epoch: int) -> list[OutgoingRecord]:

@@ -61,6 +61,21 @@ class Worker:
         worker.writer.calls = 0
         return worker
 
+    async def restarted(self) -> "Worker":
+        """Another worker, which replays what this one wrote to the changelog."""
+        worker = type(self)()
+        worker.writer.offsets = self.writer.offsets
+        log = [record for record in self.writer.to(CHANGELOG) if record.partition == 0]
+        first = self.writer.offsets[TP(CHANGELOG, 0)] - len(log)
+        found = [
+            Consumed(CHANGELOG, 0, first + number, record.key, record.value, record.headers) for number, record in enumerate(log)
+        ]
+        worker.store.replay(batch(*found))
+        worker.store.assign([0])
+        await worker.engine.recovered()
+        worker.writer.writes.clear()
+        return worker
+
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
@@ -333,6 +348,28 @@ def test_ticks_are_known_again_after_recovery() -> None:
         restarted.now = NOW + timedelta(days=30)
         await restarted.engine.tick()
         assert restarted.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+
+    run(work())
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_what_a_tick_led_to_is_said_again_after_recovery_only_if_it_was_cut_off(cut_off: bool) -> None:
+    async def work() -> None:
+        worker = await Worker.ready()
+        worker.reader.lag = BACKLOG_BEGINS
+        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        worker.reader.lag = 0
+        if cut_off:
+            worker.writer.fails_at = worker.writer.calls + 2  # its states are in the changelog, what follows is not
+            with pytest.raises(EngineStopped):
+                await worker.engine.catch_up()
+        else:
+            while await worker.engine.catch_up():
+                pass
+        restarted = await worker.restarted()
+        await restarted.engine.tick()
+        told = [record.topic for record in restarted.writer.to(MESSAGES.name) + restarted.writer.to(SCORES.name)]
+        assert told == ([MESSAGES.name, SCORES.name] if cut_off else [])
 
     run(work())
 
