@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.locked
 
-.PHONY: help up demo test check unit bench-latency generate screenshot clean
+.PHONY: help up demo test trials check unit bench bench-latency generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,13 +37,16 @@ check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated file
 unit: $(STAMP) ## the tests that need no broker
 	@$(BIN)/pytest -q tests/unit tests/property
 
+trials: $(STAMP) ## two scoring workers through 40 long trials with mishaps; about two hours
+	@$(BIN)/python -m tests.trials
+
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas
 	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
 	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
 
-bench: $(STAMP) ## throughput beside its peers, on one broker
-	@$(BIN)/python -m benchmarks.throughput
+bench: $(STAMP) ## scoring on the real model, one keyed job beside its peers, recovery: one table; QUICK=--quick is over in minutes
+	@$(BIN)/python -m benchmarks --output .local/bench.md $(QUICK)
 
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
 	@$(BIN)/python -m benchmarks.latency

