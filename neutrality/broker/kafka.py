@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 _CONNECT_LIMIT: Final = timedelta(seconds=1)
 _ADMIN_LIMIT_MS: Final = 10_000
+_RECONNECT_LIMIT_MS: Final = 1_000  # the library's 30 s would keep a service waiting long after Kafka is back
 _MAX_POLL_RECORDS: Final = 2_000
 
 
@@ -56,6 +57,7 @@ def ensure_topics(
             bootstrap_servers=bootstrap_servers.split(","),
             request_timeout_ms=_ADMIN_LIMIT_MS,
             bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
+            reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
         )
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
@@ -83,6 +85,7 @@ def topic_id(bootstrap_servers: str, name: str) -> str:
             bootstrap_servers=bootstrap_servers.split(","),
             request_timeout_ms=_ADMIN_LIMIT_MS,
             bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
+            reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
         )
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
@@ -253,7 +256,7 @@ class KafkaPublisher:
             bootstrap_timeout_ms=limit_ms,
             request_timeout_ms=limit_ms,
             delivery_timeout_ms=2 * limit_ms,
-            reconnect_backoff_max_ms=1_000,
+            reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
             metrics_enabled=False,
         )
 
@@ -336,7 +339,7 @@ class KafkaReader:
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
                 max_poll_records=_MAX_POLL_RECORDS,
-                reconnect_backoff_max_ms=1_000,
+                reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
                 metrics_enabled=False,
                 bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
             )
