@@ -341,63 +341,18 @@ def test_offsets_are_seeded_once_at_the_start_of_the_log(broker: EmbeddedKafka, 
     assert asyncio.run(seed()) == 0
 
 
-@pytest.mark.parametrize("store", ["rocksdb"])
-def test_a_worker_that_is_stopped_past_twice_its_session_while_it_writes_leaves_no_stale_state(
-    broker: EmbeddedKafka, names: str, tmp_path: Path, start: Callable[..., subprocess.Popen[bytes]], store: str
-) -> None:
-    folders = iter(range(1_000))
-    workers: list[subprocess.Popen[bytes]] = []
-
-    def another() -> None:
-        workers.append(start(SCORING_STORE=store, SCORING_DATA_DIR=str(tmp_path / f"worker-{next(folders)}")))
-
-    def supervise() -> None:
-        """Replace who has left: with exit code 1, as the epoch or the continuity of the changelog demands."""
-        for worker in list(workers):
-            if worker.poll() is not None:
-                assert worker.returncode == 1
-                workers.remove(worker)
-                another()
-
-    events = a_graph(names, events=3_000, seed=11)
-    for number in (1, 2):
-        another()
-        wait_until(lambda: len(claims(broker, names)) >= number * PARTITIONS, "all partitions are claimed (again)")  # noqa: B023
-    publish(broker, events[:2_000])
-    sleeper = workers[0]
-    sleeper.send_signal(signal.SIGSTOP)  # in the middle of the backlog
-    deadline = time.monotonic() + 2 * SESSION_S
-    publish(broker, events[2_000:2_500], pause_s=0.004)
-    while time.monotonic() < deadline:
-        supervise()
-        time.sleep(0.2)
-    sleeper.send_signal(signal.SIGCONT)
-    publish(broker, events[2_500:], pause_s=0.004)
-
-    def settled() -> bool:
-        supervise()
-        return is_quiet(broker, names)
-
-    wait_until(settled, "all records applied and committed")
-    found, expected = scores(broker, names), undisturbed(events)
-    assert found.keys() == expected.keys()
-    assert {name: verdict(found[name]) for name in found} == {name: verdict(expected[name]) for name in expected}
-    assert stale_keys(broker, f"{names}-vertices-changelog") == set()
-
-
-@pytest.mark.parametrize("store", ["memory"])
 def test_states_that_an_earlier_owner_writes_late_stop_the_worker_and_do_not_stand(
-    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]], store: str
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     changelog = f"{names}-vertices-changelog"
     events = a_graph(names, events=600, seed=13)
-    first = start(SCORING_STORE=store)
+    first = start()
     publish(broker, events[:300])
     wait_for_quiet(broker, names)
     earlier = [record for record in read(broker, changelog) if record.key != CLAIM_KEY]
     first.kill()
     first.wait()
-    second = start(SCORING_STORE=store)
+    second = start()
     publish(broker, events[300:599])
     wait_for_quiet(broker, names)
 
@@ -409,15 +364,11 @@ def test_states_that_an_earlier_owner_writes_late_stop_the_worker_and_do_not_sta
     publish(broker, events[599:])
     assert second.wait(PATIENCE_S) == 1, "the next write does not join the last"
 
-    start(SCORING_STORE=store)
+    start()
     wait_until(lambda: not stale_keys(broker, changelog), "the valid states are written again")
     wait_for_quiet(broker, names)
     found, expected = scores(broker, names), undisturbed(events)
     assert {name: verdict(found[name]) for name in found} == {name: verdict(expected[name]) for name in expected}
-
-
-def claims(broker: EmbeddedKafka, group: str) -> list[Any]:
-    return [record for record in read(broker, f"{group}-vertices-changelog") if record.key == CLAIM_KEY]
 
 
 def stale_keys(broker: EmbeddedKafka, changelog: str) -> set[bytes]:
