@@ -52,15 +52,7 @@ def ensure_topics(
         TopicMismatch: a topic has another number of partitions or another cleanup policy than declared.
     """
     declared = {topic.name: topic for topic in topics}
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","),
-            request_timeout_ms=_ADMIN_LIMIT_MS,
-            bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
-            reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
-        )
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
+    admin = _connect_admin(bootstrap_servers)
     try:
         missing = sorted(declared.keys() - set(admin.list_topics()))
         for name in missing:
@@ -80,8 +72,18 @@ def topic_id(bootstrap_servers: str, name: str) -> str:
     Raises:
         BrokerUnavailable: Kafka does not answer, or does not know the topic.
     """
+    admin = _connect_admin(bootstrap_servers)
     try:
-        admin = KafkaAdminClient(
+        return str(admin.describe_topics([name])[0]["topic_id"])
+    except (KafkaError, LookupError) as error:
+        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} does not describe {name}: {error}") from error
+    finally:
+        admin.close()
+
+
+def _connect_admin(bootstrap_servers: str) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(
             bootstrap_servers=bootstrap_servers.split(","),
             request_timeout_ms=_ADMIN_LIMIT_MS,
             bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
@@ -89,12 +91,6 @@ def topic_id(bootstrap_servers: str, name: str) -> str:
         )
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
-    try:
-        return str(admin.describe_topics([name])[0]["topic_id"])
-    except (KafkaError, LookupError) as error:
-        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} does not describe {name}: {error}") from error
-    finally:
-        admin.close()
 
 
 def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: int) -> None:
