@@ -5,6 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 DEFAULT_PARTITIONS: Final = 12
+FORWARDED_HEADER: Final = (
+    "neutrality-forwarded-from"  # on `neutrality.messages`: an event like one from an input topic, and where it lies
+)
 _UNLIMITED: Final = "-1"
 LARGE_RECORD_BYTES: Final = (
     8 * 1024 * 1024

@@ -287,7 +287,7 @@ def _end(producer: KafkaProducer, *, within_s: float) -> None:
     try:
         producer.close(timeout=within_s)
     except KafkaError as error:
-        log.warning("producer_gave_up", reason=str(error))
+        log.warning("producer_gave_up", client_id=producer.config["client_id"], reason=str(error))
         producer._sender.force_close()  # noqa: SLF001 - kafka-python has no public way to give up what is buffered
         producer._sender.join()  # noqa: SLF001
         producer.close(timeout=0)

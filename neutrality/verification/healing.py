@@ -14,10 +14,9 @@ from typing import Final
 from neutrality.broker.port import ConsumedRecord, OutgoingRecord, RecordPublisher, RecordReader
 from neutrality.model.messages import Message, message_to_bytes
 from neutrality.model.vertex import Vertex
-from neutrality.topics import MESSAGES
+from neutrality.topics import FORWARDED_HEADER, MESSAGES
 from neutrality.verification.log import records_of
 
-FORWARDED_HEADER: Final = "neutrality-forwarded-from"  # scoring reads an event under this header like one from an input topic
 SENDER: Final = "verify"
 _AT_ONCE: Final = 500
 

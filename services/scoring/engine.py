@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 from faust.types import TP
@@ -53,6 +53,8 @@ BACKLOG_BEGINS: Final = (
 BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
 CLAIM_ATTEMPTS: Final = 5  # as long as Kafka does not tell where the claim lies, it is not known whether it joined
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -206,13 +208,7 @@ class Engine:
             EngineStopped: something failed, now or before.
         """
         async with self._gate:
-            due = self._arrears.first(MAX_TICKS) if self._ready else None
-            # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
-            self._reckoning = due is not None and due.reckoning and (self._reckoning or not self._is_behind())
-            if due is None or not (self._reckoning or not self._is_behind()):
-                return False
-            await self._guarded(self._look_at(due.partition, due.keys, assess_later=due.reckoning))
-            return True
+            return self._ready and await self._guarded(self._catch_up())
 
     async def recovered(self) -> None:
         """The state of all partitions held is complete: claim them and begin. What fails stops the engine; Faust would drop it."""
@@ -258,13 +254,13 @@ class Engine:
         if not self.failure.done():
             self.failure.set_result(error)
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Awaitable[T]) -> T:
         if self._closed:
             if asyncio.iscoroutine(work):
                 work.close()
             raise EngineStopped("the engine is closed")
         try:
-            await work
+            return await work
         except asyncio.CancelledError as error:
             # in the middle of writing: what was written is known after recovery only
             self.fail(error)
@@ -376,6 +372,16 @@ class Engine:
     async def _tick(self) -> None:
         for partition, keys in self._ticks.due(self._plan.clock(), MAX_TICKS).items():
             await self._look_at(partition, keys, assess_later=False)
+
+    async def _catch_up(self) -> bool:
+        due = self._arrears.first(MAX_TICKS)
+        caught_up = not self._is_behind()
+        # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
+        self._reckoning = due is not None and due.reckoning and (self._reckoning or caught_up)
+        if due is None or not (self._reckoning or caught_up):
+            return False
+        await self._look_at(due.partition, due.keys, assess_later=due.reckoning)
+        return True
 
     async def _look_at(self, partition: int, keys: Sequence[bytes], *, assess_later: bool) -> None:
         plan, at = self._plan, self._plan.clock()

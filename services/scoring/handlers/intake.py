@@ -13,10 +13,9 @@ from msgspec import Struct
 
 from neutrality.events.cloudevent import EVENT_TYPES, InvalidEvent, Problem, event_and_json_from_kafka, short_type
 from neutrality.model.vertex import Input, Message, Origin, message_from_bytes
-from neutrality.topics import MESSAGES
+from neutrality.topics import FORWARDED_HEADER, MESSAGES
 from services.scoring.records import SourceRecord
 
-FORWARDED_HEADER: Final = "neutrality-forwarded-from"
 MESSAGE_LABEL: Final = "message"
 _LABELS: Final = {event_type: short_type(event_type) for event_type in EVENT_TYPES}
 TOO_LARGE: Final = (

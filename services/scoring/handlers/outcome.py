@@ -16,9 +16,9 @@ from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react, vertex_to_bytes
-from neutrality.topics import LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
+from neutrality.topics import FORWARDED_HEADER, LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.fencing import State, state_headers
-from services.scoring.handlers.intake import FORWARDED_HEADER, Forwarded, Rejected
+from services.scoring.handlers.intake import Forwarded, Rejected
 from services.scoring.records import OutgoingRecord
 
 MAX_STATE_BYTES: Final = LARGE_RECORD_BYTES - 64 * 1024  # key, headers and the batch around it need a little

@@ -10,10 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.model.methodology import load_methodology
-from neutrality.topics import MESSAGES, OWNERSHIP, REJECTED, SCORES
+from neutrality.topics import FORWARDED_HEADER, MESSAGES, OWNERSHIP, REJECTED, SCORES
 from services.scoring.batching.store import PartitionedVertices
 from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, ForeignWrite, Plan
-from services.scoring.handlers.intake import FORWARDED_HEADER
 from services.scoring.metrics import ScoringMetrics
 from tests.support.events import lab, stake, vendor
 from tests.support.scoring import Consumed, FakeReader, FakeWriter, batch, consumed_event, consumed_message
@@ -132,6 +131,22 @@ def test_under_backlog_events_are_taken_in_and_what_they_lead_to_follows_when_it
         assert worker.newest_score().headline.confirmed < 100.0
         assert worker.newest_score().cause is not None
         assert not await worker.engine.catch_up()
+
+    run(work())
+
+
+def test_a_consumer_that_fails_while_the_backlog_is_looked_for_stops_the_engine() -> None:
+    def gone() -> int:
+        raise ConnectionError("the consumer is gone")
+
+    async def work() -> None:
+        worker = await Worker.ready()
+        worker.reader.lag = BACKLOG_BEGINS
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        worker.reader.lag_records = gone  # type: ignore[method-assign]
+        with pytest.raises(EngineStopped):
+            await worker.engine.catch_up()
+        assert isinstance(worker.engine.failure.result(), ConnectionError)
 
     run(work())
 

@@ -2,8 +2,8 @@ import pytest
 
 from neutrality.events.cloudevent import EntityEvent
 from neutrality.model.messages import Message, message_to_bytes
-from neutrality.topics import MESSAGES
-from services.scoring.handlers.intake import FORWARDED_HEADER, Accepted, Forwarded, Rejected, read_batch, read_record
+from neutrality.topics import FORWARDED_HEADER, MESSAGES
+from services.scoring.handlers.intake import Accepted, Forwarded, Rejected, read_batch, read_record
 from services.scoring.partitions import partition_of
 from tests.support.events import stake, vendor
 from tests.support.scoring import Consumed, consumed_event

@@ -15,9 +15,9 @@ from neutrality.model.local import LocalRunner
 from neutrality.model.messages import message_from_bytes
 from neutrality.model.methodology import load_methodology
 from neutrality.model.vertex import Vertex
-from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP, SCORES
+from neutrality.topics import CONTRACTS, FORWARDED_HEADER, MESSAGES, OWNERSHIP, SCORES
 from neutrality.verification.audit import Audit
-from neutrality.verification.healing import FORWARDED_HEADER, Healing, heal, upstream
+from neutrality.verification.healing import Healing, heal, upstream
 from neutrality.verification.log import EventLog
 from neutrality.verification.metrics import VerifyMetrics
 from neutrality.verification.patrol import MAX_ATTEMPTS, Patrol
@@ -202,10 +202,6 @@ def test_a_difference_that_persists_is_healed_with_the_original_records_in_the_f
     assert {message.receiver for message in asked} == {"scale-ai", "holding", "meta", "wang"}
     cluster.publish(cluster.runner.assessments["scale-ai"])  # scoring says again what stands, under the same version
     assert patrol.walk().findings.differences == ()
-
-
-def test_the_forwarding_header_is_that_of_scoring() -> None:
-    assert FORWARDED_HEADER == intake.FORWARDED_HEADER
 
 
 def test_what_cannot_be_healed_is_given_up_and_stays_told() -> None:
