@@ -4,7 +4,7 @@ The official SDK is not used to read: it makes up an `id` and a `time` where the
 an event into a new one. What is written here is held to the SDK by a contract test.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -101,7 +101,8 @@ EVENT_MODELS: Final[tuple[type[Event], ...]] = (
 )
 EVENT_TYPES: Final[tuple[str, ...]] = tuple(str(model.model_fields["type"].default) for model in EVENT_MODELS)
 _PREFIXES: Final = frozenset({"ce_", "CE_", "Ce_"})
-_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+_EVENT: Final = TypeAdapter[Event](Annotated[Event, Field(discriminator="type")])
+_validate_json: Final[Callable[[bytes], Event]] = _EVENT.validator.validate_json  # the adapter's own method takes 2 µs more
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def event_from_document(document: object) -> Event:
         raise InvalidEvent([Problem("/specversion", 'Field required; "1.0"')])
     try:
         # JSON mode, so that strict still reads RFC 3339 strings and arrays
-        return _EVENT.validate_json(orjson.dumps(document))
+        return _validate_json(orjson.dumps(document))
     except ValidationError as error:
         raise InvalidEvent(_problems(error)) from error
     except (orjson.JSONEncodeError, RecursionError) as error:
@@ -189,7 +190,7 @@ def event_to_json(event: Event) -> bytes:
 
 def event_from_json(value: bytes | msgspec.Raw) -> Event:
     """An event from its structured JSON form, where it is known to be one. Raises pydantic.ValidationError, a ValueError."""
-    return _EVENT.validate_json(bytes(value))
+    return _validate_json(bytes(value))
 
 
 def event_to_kafka(event: Event) -> tuple[list[tuple[str, bytes]], bytes]:
@@ -228,7 +229,7 @@ def event_and_json_from_kafka(headers: Iterable[tuple[str, bytes | None]], value
     if value is not None and len(value) <= MAX_EVENT_BYTES:
         try:
             json = _binary_as_structured(headers, value)
-            return _EVENT.validate_json(json), json
+            return _validate_json(json), json
         except ValueError:  # pydantic's, msgspec's and a header's encoding are all of this kind
             pass
     event = event_from_document(document_from_kafka(headers, value))

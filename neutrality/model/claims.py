@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from neutrality.events.claims import Claim, Correction, Role
 from neutrality.events.cloudevent import Event, event_to_json
@@ -35,6 +35,7 @@ class Report:
 
     __slots__ = (
         "_json",
+        "_stored",
         "_value",
         "accepted_ms",
         "by_effect",
@@ -59,6 +60,7 @@ class Report:
         self.by_record: Final[Order] = (event.time, effective, event.source, event.id)
         self._value: tuple[object, ...] | None = None
         self._json = json
+        self._stored: tuple[int, Raw] | None = None
 
     def __eq__(self, other: object) -> bool:
         """The same event, accepted at the same time."""
@@ -81,6 +83,13 @@ class Report:
         return self._json
 
     @property
+    def stored(self) -> tuple[int, Raw]:
+        """What a state keeps of it: when it was accepted, and the event as structured JSON."""
+        if self._stored is None:
+            self._stored = self.accepted_ms, Raw(self.json)
+        return self._stored
+
+    @property
     def value(self) -> tuple[object, ...]:
         """What it says, apart from who says it: two reports with the same value corroborate one another."""
         if self._value is None:
@@ -94,7 +103,7 @@ class Report:
         return None if over or self.is_end else self.data
 
 
-class Standing(Struct, frozen=True):
+class Standing(Struct, frozen=True, gc=False):
     """A claim at a given time. `credibility` is that of the pending report if there is one, else of the confirmed one.
 
     `active` is what is in force: not ended by termination, nor by its term. `expected` is what will be if the pending report comes
@@ -118,7 +127,7 @@ class Standing(Struct, frozen=True):
         return tuple((claim, chance) for claim, chance in values if claim is not None and chance > 0.0)
 
 
-class Retractions(Struct, frozen=True):
+class Retractions(Struct, frozen=True, gc=False):
     """What was taken back: events by (source, id), and claims up to a recorded time."""
 
     events: frozenset[tuple[str, str]] = frozenset()

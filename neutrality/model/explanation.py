@@ -7,6 +7,7 @@ from neutrality.events.claims import Claim, Contract, Entity, Interest, Interest
 from neutrality.events.cloudevent import short_type
 from neutrality.events.vocabulary import Money, Share, Status, iso
 from neutrality.model.claims import Report, Standing
+from neutrality.model.evidence import evidence_document
 from neutrality.model.picture import parties_of
 
 Namer = Callable[[str], str]
@@ -56,7 +57,7 @@ def note_of(standing: Standing, name: Namer) -> ClaimNote:
         recorded_time=iso(report.event.time),
         event_source=report.event.source,
         event_id=report.event.id,
-        evidence=tuple(item.model_dump(mode="json", exclude_none=True) for item in data.evidence),
+        evidence=tuple(map(evidence_document, data.evidence)),
         contradicted_by=standing.contradicted_by,
         ended=ended,
         note=data.note,

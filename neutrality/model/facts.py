@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from neutrality.model.claims import Standing
 from neutrality.model.methodology import Methodology
@@ -14,8 +15,7 @@ from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import control_level
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True, gc=False):
     """What a vertex knows at time `at`; `parties` are those named in a standing claim that have told their profile, in order of id."""
 
     entity: str

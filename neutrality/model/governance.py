@@ -22,7 +22,7 @@ from neutrality.model.profile import Profile
 from neutrality.model.views import View
 
 
-class GovernanceTie(Struct, frozen=True):
+class GovernanceTie(Struct, frozen=True, gc=False):
     """One tie: expected weight in [0, 1], the claim it rests on and the person it runs through."""
 
     claim_id: str

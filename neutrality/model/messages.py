@@ -10,7 +10,7 @@ from neutrality.model.profile import Link, Profile
 Kind = Literal["holds", "released", "profile", "repeat"]
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """From one vertex to another; the newest version counts. `holds` carries a link, `profile` a profile, `released` neither.
 
     `repeat` asks the receiver to say again what stands (an audit found something missing); it carries nothing.

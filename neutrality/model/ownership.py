@@ -17,7 +17,7 @@ from neutrality.model.profile import Profile
 from neutrality.model.views import Bound, View
 
 
-class Stake(Struct, frozen=True):
+class Stake(Struct, frozen=True, gc=False):
     """What a party holds in a subject by one claim: ratios in [0, 1]; `most` is None while the share is unknown."""
 
     claim_id: str
@@ -27,7 +27,7 @@ class Stake(Struct, frozen=True):
     probability: float
 
 
-class Allotted(Struct, frozen=True):
+class Allotted(Struct, frozen=True, gc=False):
     """A stake's share after ranges, unknown shares and sums over 1 have been settled."""
 
     claim_id: str

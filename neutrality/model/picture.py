@@ -21,7 +21,7 @@ from neutrality.model.revenue import Spending, spendings
 from neutrality.model.views import CONFIRMED, PROJECTED, View
 
 
-class Note(Struct, frozen=True):
+class Note(Struct, frozen=True, gc=False):
     """A claim's note and its JSON, with what it was made of: the standing, and the entities named in it with their names."""
 
     standing: Standing
@@ -31,7 +31,7 @@ class Note(Struct, frozen=True):
     json: bytes
 
 
-class Attributes(Struct, frozen=True):
+class Attributes(Struct, frozen=True, gc=False):
     """What entity claims in force say of the entity; of each field the newest word counts."""
 
     name: str | None = None
@@ -44,7 +44,7 @@ class Attributes(Struct, frozen=True):
     board_size: int | None = None
 
 
-class Holdings(Struct, frozen=True):
+class Holdings(Struct, frozen=True, gc=False):
     """Equity, votes and rights of appointment in a subject, in one view."""
 
     equity: tuple[Allotted, ...]
@@ -87,10 +87,10 @@ class Picture:
         self.entity: Final = entity
         self.standings: Final = standings
         self.attributes: Final = attributes_of(standings)
-        self.interests: Final = tuple(s for s in standings if isinstance(s.newest.data, Interest))
-        self.roles: Final = tuple(s for s in standings if isinstance(s.newest.data, Role))
-        self.revenues: Final = tuple(s for s in standings if isinstance(s.newest.data, Revenue | Contract))
-        self.pending: Final = tuple(s for s in standings if s.pending is not None)
+        self.interests: Final = tuple([s for s in standings if isinstance(s.newest.data, Interest)])
+        self.roles: Final = tuple([s for s in standings if isinstance(s.newest.data, Role)])
+        self.revenues: Final = tuple([s for s in standings if isinstance(s.newest.data, (Revenue, Contract))])
+        self.pending: Final = tuple([s for s in standings if s.pending is not None])
         self.parties: Final = tuple(sorted(_parties(standings)))
         vague = _vague(self.interests)
         self.vague: Final = frozenset(claim.interested_party for claim in vague)

@@ -13,7 +13,7 @@ WHOLE: Final = 1.0 - 1e-6  # a ring of owners loses the terms under the smallest
 VIEW_NAMES: Final[tuple[ViewName, ...]] = ("confirmed", "projected", "low", "high")
 
 
-class Exposure(Struct, frozen=True, omit_defaults=True):
+class Exposure(Struct, frozen=True, gc=False, omit_defaults=True):
     """How a lab reaches an entity: ownership by level (e_0, e_1, ..., trailing zeros cut) and the lowest level of control."""
 
     levels: tuple[float, ...] = ()
@@ -23,14 +23,14 @@ class Exposure(Struct, frozen=True, omit_defaults=True):
 NO_EXPOSURE: Final = Exposure()
 
 
-class Hop(Struct, frozen=True):
+class Hop(Struct, frozen=True, gc=False):
     """One step on the way from a lab: who holds, by name, and what ratio of the next (of its equity, else of its votes; 0: unknown)."""
 
     holder: str
     share: float
 
 
-class LabExposure(Struct, frozen=True, omit_defaults=True):
+class LabExposure(Struct, frozen=True, gc=False, omit_defaults=True):
     """A lab's exposure in each view; a view that is None equals the confirmed one. `affiliated_by`: labs to which it is no rival.
 
     `path` is the shortest way from the lab to the entity, among the shortest the one by the greatest last share.
@@ -51,7 +51,7 @@ class LabExposure(Struct, frozen=True, omit_defaults=True):
         return self.confirmed if exposure is None else exposure
 
 
-class Affiliation(Struct, frozen=True, omit_defaults=True):
+class Affiliation(Struct, frozen=True, gc=False, omit_defaults=True):
     """A person's executive role: how surely it is held, in [0, 1], and the labs that control the organisation.
 
     `affiliated_by`: for each of these labs, those to which it is no rival.
@@ -72,7 +72,7 @@ class Affiliation(Struct, frozen=True, omit_defaults=True):
         return (self.projected if projected else self.confirmed) if lab in controllers else 0.0
 
 
-class Profile(Struct, frozen=True, omit_defaults=True):
+class Profile(Struct, frozen=True, gc=False, omit_defaults=True):
     """What an entity is to those in which it holds something."""
 
     name: str | None = None
@@ -100,7 +100,7 @@ class Profile(Struct, frozen=True, omit_defaults=True):
 EMPTY_PROFILE: Final = Profile()
 
 
-class Tie(Struct, frozen=True, omit_defaults=True):
+class Tie(Struct, frozen=True, gc=False, omit_defaults=True):
     """An executive role that the receiver of a link holds in its sender: how surely, in [0, 1]."""
 
     claim_id: str
@@ -108,7 +108,7 @@ class Tie(Struct, frozen=True, omit_defaults=True):
     projected: float
 
 
-class Link(Struct, frozen=True, omit_defaults=True):
+class Link(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a subject tells a party: that it holds something here, its executive roles, who controls the subject, affiliation.
 
     `affiliate`: the sender is a lab to which the receiver is no rival; `affiliated_by`: the same, of the labs that control the subject.

@@ -19,7 +19,7 @@ from neutrality.model.views import View
 Year = tuple[int, str]
 
 
-class Spending(Struct, frozen=True):
+class Spending(Struct, frozen=True, gc=False):
     """A customer's part of the vendor's revenue in a fiscal year (and currency): ratio in [0, 1], by one claim."""
 
     claim_id: str

@@ -12,12 +12,12 @@ same versions, because it may have been lost. A repeat on its way is recognised 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, field, structs
 from msgspec.json import Decoder, Encoder
 
 from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
@@ -34,7 +34,7 @@ from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabEx
 T = TypeVar("T")
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """Where an input record lies, and when Kafka took it (ms since 1970)."""
 
     topic: str
@@ -43,7 +43,7 @@ class Origin(Struct, frozen=True):
     timestamp_ms: int
 
 
-class Input(Struct, frozen=True):
+class Input(Struct, frozen=True, gc=False):
     """One record for one entity; `json` is an event's structured form, if it is at hand."""
 
     origin: Origin
@@ -51,14 +51,17 @@ class Input(Struct, frozen=True):
     json: bytes | None = None
 
 
-class Versioned(Struct, Generic[T], frozen=True, omit_defaults=True):
+class Versioned(Struct, Generic[T], frozen=True, gc=False, omit_defaults=True):
     """A value under a version; None: it was taken back."""
 
     version: int
     value: T | None = None
 
 
-class Published(Struct, frozen=True):
+NO_PROFILE: Final = Versioned(0, EMPTY_PROFILE)
+
+
+class Published(Struct, frozen=True, gc=False):
     """What was last said of a vendor: the scores under their version, what stood before, and the event behind the change.
 
     The digest of the content's JSON tells after a restart whether the same was said before.
@@ -81,7 +84,7 @@ class PutOff(NamedTuple):
     reckoning: bool
 
 
-class Owed(Struct, frozen=True, omit_defaults=True):
+class Owed(Struct, frozen=True, gc=False, omit_defaults=True):
     """What was put off, and to when: the `reckoning` of what was taken in, or only the assessment.
 
     `asking` are the subjects that have asked for the profile since; `cause` is the newest input record behind it.
@@ -93,8 +96,7 @@ class Owed(Struct, frozen=True, omit_defaults=True):
     cause: Cause | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reckoned:
+class Reckoned(Struct, frozen=True, gc=False):
     """What follows from a vertex, kept beside it so that news of one thing does not cost the reckoning of all."""
 
     picture: Picture
@@ -104,8 +106,7 @@ class Reckoned:
     owed: Mapping[str, Link]
 
 
-@dataclass(frozen=True, slots=True)
-class Vertex:
+class Vertex(Struct, frozen=True, gc=False, eq=False):
     """The state of one entity. `applied` is the highest offset taken in, by topic (an entity's records share a partition).
 
     `next_change` is when it wants to be asked again without news; `owed` what was put off, if anything was. `unsaid`:
@@ -117,17 +118,25 @@ class Vertex:
     entity: str
     version: int = 0
     dossier: Dossier = field(default_factory=Dossier)
-    profiles: Mapping[str, Versioned[Profile]] = field(default_factory=dict)
-    held: Mapping[str, Versioned[Link]] = field(default_factory=dict)
-    links: Mapping[str, Versioned[Link]] = field(default_factory=dict)
-    profile: Versioned[Profile] = field(default_factory=lambda: Versioned(0, EMPTY_PROFILE))
+    profiles: Mapping[str, Versioned[Profile]] = {}
+    held: Mapping[str, Versioned[Link]] = {}
+    links: Mapping[str, Versioned[Link]] = {}
+    profile: Versioned[Profile] = NO_PROFILE
     published: Published | None = None
     next_change: datetime | None = None
     owed: Owed | None = None
     unsaid: bool = False
-    applied: Mapping[str, int] = field(default_factory=dict)
-    reckoned: Reckoned | None = field(default=None, compare=False, repr=False)
-    content: Assessment | None = field(default=None, compare=False, repr=False)
+    applied: Mapping[str, int] = {}
+    reckoned: Reckoned | None = None
+    content: Assessment | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """The same state; what follows from it may not have been worked out yet."""
+        return isinstance(other, Vertex) and _without_results(self) == _without_results(other)
+
+    def __hash__(self) -> int:
+        """By entity and version."""
+        return hash((self.entity, self.version))
 
     @property
     def reports(self) -> Mapping[str, Report]:
@@ -135,15 +144,18 @@ class Vertex:
         return self.dossier.reports
 
 
-class Said(Struct, frozen=True):
+def _without_results(vertex: Vertex) -> tuple[object, ...]:
+    return structs.astuple(vertex)[:-2]
+
+
+class Said(Struct, frozen=True, gc=False):
     """An assessment to publish, and its JSON."""
 
     assessment: Assessment
     json: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
+class Reaction(Struct, frozen=True, gc=False):
     """What came of it: the new state, messages to other vertices, and an assessment to publish, if any.
 
     `changed` is False if the new state need not be kept: nothing was new but the offsets of what was known already.
@@ -213,8 +225,7 @@ def _taken_in(before: Vertex, news: "_News", until: datetime) -> Vertex:
     )
 
 
-@dataclass(slots=True)
-class _News:
+class _News(Struct, gc=False):
     """The inputs, sorted into what the vertex keeps; `profiles` and `held` hold only what is new."""
 
     dossier: Dossier
@@ -470,7 +481,7 @@ def _with_controllers(links: Mapping[str, Link], profile: Profile | None) -> Map
     }
 
 
-class _State(Struct, frozen=True, omit_defaults=True):
+class _State(Struct, frozen=True, gc=False, omit_defaults=True):
     """A vertex as it goes to the changelog. Events stay the JSON that they came as, and are read when they are asked for."""
 
     entity: str
@@ -480,7 +491,7 @@ class _State(Struct, frozen=True, omit_defaults=True):
     profiles: dict[str, Versioned[Profile]] = {}
     held: dict[str, Versioned[Link]] = {}
     links: dict[str, Versioned[Link]] = {}
-    profile: Versioned[Profile] = Versioned(0, EMPTY_PROFILE)
+    profile: Versioned[Profile] = NO_PROFILE
     published: Published | None = None
     next_change: datetime | None = None
     owed: Owed | None = None
@@ -499,7 +510,7 @@ def vertex_to_bytes(vertex: Vertex) -> bytes:
         _State(
             entity=vertex.entity,
             version=vertex.version,
-            reports={key: (report.accepted_ms, Raw(report.json)) for key, report in dossier.reports.items()},
+            reports={key: report.stored for key, report in dossier.reports.items()},
             corrections={key: Raw(event_to_json(event)) for key, event in dossier.corrections.items()},
             profiles=vertex.profiles,  # type: ignore[arg-type]  # a mapping that nobody writes to
             held=vertex.held,  # type: ignore[arg-type]

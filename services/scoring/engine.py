@@ -44,7 +44,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
-from services.scoring.ticks import Arrears, TickSchedule
+from services.scoring.ticks import Arrears, Marks, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
 BACKLOG_BEGINS: Final = (
@@ -163,6 +163,7 @@ class Engine:
         self._gate = asyncio.Lock()
         self._ticks = TickSchedule()
         self._arrears = Arrears()
+        self._marks = Marks()
         self._reckoning = False
         self._behind = False
         self._ready = False
@@ -237,6 +238,7 @@ class Engine:
             self._metrics.ready.set(0)
             self._ticks.rebuild(())
             self._arrears.clear()
+            self._marks.clear()
             await settle()
 
     async def close(self) -> None:
@@ -378,10 +380,10 @@ class Engine:
         caught_up = not self._is_behind()
         # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
         self._reckoning = due is not None and due.reckoning and (self._reckoning or caught_up)
-        if due is None or not (self._reckoning or caught_up):
-            return False
-        await self._look_at(due.partition, due.keys, assess_later=due.reckoning)
-        return True
+        if due is not None and (self._reckoning or caught_up):
+            await self._look_at(due.partition, due.keys, assess_later=due.reckoning)
+            return True
+        return caught_up and await self._clear_marks()
 
     async def _look_at(self, partition: int, keys: Sequence[bytes], *, assess_later: bool) -> None:
         plan, at = self._plan, self._plan.clock()
@@ -394,8 +396,18 @@ class Engine:
             put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
         )
         await self._write(partition, outcome, None, at)
-        await self._write(partition, cleared(outcome), None, at)
+        self._marks.add(partition, outcome.marked)
         self._metrics.ticks.inc(len(keys))
+
+    async def _clear_marks(self) -> bool:
+        """Write some states again whose marks are no longer true; False if there are none."""
+        marked = self._marks.first(MAX_TICKS)
+        if marked is None:
+            return False
+        partition, keys = marked
+        await self._write(partition, cleared(self._store(), partition, keys), None, self._plan.clock())
+        self._marks.written(partition, keys)  # also those of which the store has only the marked state left
+        return True
 
     def _is_behind(self) -> bool:
         lag = self._reader().lag_records()
@@ -408,6 +420,7 @@ class Engine:
         if outcome.states:
             await self._write_changelog(state_records(outcome, plan.changelog, partition, store.epoch(partition)))
             store.put(partition, outcome.states, outcome.encoded)
+            self._marks.written(partition, outcome.states)
             for key, vertex in outcome.states.items():
                 self._ticks.set(partition, key, vertex.next_change)
                 self._arrears.set(partition, key, vertex.owed)

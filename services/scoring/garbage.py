@@ -7,8 +7,7 @@ and again: over two fifths of the processor's time while a log was read. What do
 import gc
 from typing import Final
 
-ENOUGH_WHEN_IDLE: Final = 50_000  # containers made and not freed since the last look
-ENOUGH_WHEN_BEHIND: Final = 2_000_000
+ENOUGH: Final = 50_000  # containers made and not freed since the last look
 
 
 def take_over() -> None:
@@ -18,6 +17,14 @@ def take_over() -> None:
 
 
 def collect(*, behind: bool) -> None:
-    """Look among what was made since the last time, if that is enough to be worth it."""
-    if gc.get_count()[0] >= (ENOUGH_WHEN_BEHIND if behind else ENOUGH_WHEN_IDLE):
+    """Look among what was made since the last time, if that is enough to be worth it.
+
+    Under backlog nearly all of it is state that stays: it is set aside unseen. (Of 1.5 million objects that were looked at there, none was
+    in a dead cycle; looking took a fifteenth of the time.)
+    """
+    if gc.get_count()[0] < ENOUGH:
+        return
+    if behind:
+        gc.freeze()
+    else:
         gc.collect(1)

@@ -47,7 +47,7 @@ class ScoringSettings(ServiceSettings):
     put_off_s: Annotated[
         float,
         Field(ge=0, le=3600, description="Under backlog, how long a change may wait for more before it is reckoned and told."),
-    ] = 30.0
+    ] = 60.0
     kafka_patience_s: Annotated[
         float, Field(ge=1, le=3600, description="How long the start waits for Kafka before it gives up.")
     ] = 120.0

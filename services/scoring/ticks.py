@@ -1,6 +1,6 @@
 """Which vertices are to be looked at though nothing came in. Pure.
 
-`TickSchedule`: effective dates, ends of terms, lapses. `Arrears`: what was put off under backlog.
+`TickSchedule`: effective dates, ends of terms, lapses. `Arrears`: what was put off under backlog. `Marks`: states to be written again.
 """
 
 from collections.abc import Iterable
@@ -83,3 +83,35 @@ class Arrears:
             for partition, keys in partitions.items():
                 return Due(partition, list(islice(keys, limit)), reckoning)
         return None
+
+
+class Marks:
+    """Vertices whose state in the changelog says that what it led to may not have been said, though it has been since.
+
+    The mark is to go, or the next start would say it all again; but not at once: under backlog most states are soon written for another reason.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is marked."""
+        self._marked: Final[dict[int, dict[bytes, None]]] = {}
+
+    def add(self, partition: int, keys: Iterable[bytes]) -> None:
+        """What these led to is said."""
+        for key in keys:
+            self._marked.setdefault(partition, {})[key] = None
+
+    def written(self, partition: int, keys: Iterable[bytes]) -> None:
+        """These were written again."""
+        if (marked := self._marked.get(partition)) is not None:
+            for key in keys:
+                marked.pop(key, None)
+            if not marked:
+                del self._marked[partition]
+
+    def first(self, limit: int) -> tuple[int, list[bytes]] | None:
+        """At most `limit` vertices of one partition, which stay marked until they are written; None if none is marked."""
+        return next(((partition, list(islice(keys, limit))) for partition, keys in self._marked.items()), None)
+
+    def clear(self) -> None:
+        """Nothing is marked any more."""
+        self._marked.clear()

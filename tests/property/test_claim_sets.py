@@ -3,7 +3,6 @@ retractions, future effective times and ends, among a few entities with ownershi
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any, Final, Literal
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from neutrality.events.assessment import Assessment, attribute
 from neutrality.events.claims import Interest, InterestType, Revenue
@@ -117,8 +117,8 @@ def test_state_survives_its_wire_form_at_any_point(choose: Random) -> None:
         runner.pass_time(later)
     assert read_anew.assessments == kept.assessments
     # an offset at which nothing was new may be left out, if that is known without reckoning
-    assert {name: replace(vertex, applied={}) for name, vertex in read_anew.vertices.items()} == {
-        name: replace(vertex, applied={}) for name, vertex in kept.vertices.items()
+    assert {name: structs.replace(vertex, applied={}) for name, vertex in read_anew.vertices.items()} == {
+        name: structs.replace(vertex, applied={}) for name, vertex in kept.vertices.items()
     }
 
 

@@ -37,7 +37,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.partitions import partition_of
 from services.scoring.records import OutgoingRecord
-from services.scoring.ticks import Arrears, TickSchedule
+from services.scoring.ticks import Arrears, Marks, TickSchedule
 from tests.support.claimsets import START, Taken
 from tests.support.scoring import Consumed
 
@@ -133,6 +133,7 @@ class Worker:
     store: States = field(default_factory=States)
     ticks: TickSchedule = field(default_factory=TickSchedule)
     arrears: Arrears = field(default_factory=Arrears)
+    marks: Marks = field(default_factory=Marks)
     fetched_to: dict[TP, int] = field(default_factory=dict)
     queue: list[RecordBatch] = field(default_factory=list)
 
@@ -331,6 +332,7 @@ class Simulator:
             worker.ledger.forget()
             worker.ticks.rebuild(())
             worker.arrears.clear()
+            worker.marks.clear()
             if choose.random() < 0.5:
                 worker.queue.clear()  # else its batches come late, to a worker that may not hold the partition any more
         idle = choose.randrange(len(self.workers)) if choose.random() < 0.2 and len(self.workers) > 1 else None
@@ -413,13 +415,18 @@ class Simulator:
         if owing is not None:
             put_off = PutOff(at + timedelta(days=1), reckoning=False) if owing.reckoning else None
             self._look_at(worker, owing.partition, owing.keys, at, put_off)
-        return bool(due) or owing is not None
+        marked = worker.marks.first(MAX_TICKS) if self._calm or self._choose.random() < 0.5 else None
+        if marked is not None:
+            partition, keys = marked
+            self._carry_out(worker, partition, cleared(worker.store, partition, keys), None, at)
+            worker.marks.written(partition, keys)
+        return bool(due) or owing is not None or marked is not None
 
     def _look_at(self, worker: Worker, partition: int, keys: Sequence[bytes], at: datetime, put_off: PutOff | None) -> None:
         nothing = dict.fromkeys(keys, ())
         outcome = react_all(worker.store, partition, nothing, at=at, methodology=self._methodology, put_off=put_off)
         self._carry_out(worker, partition, outcome, None, at)
-        self._carry_out(worker, partition, cleared(outcome), None, at)
+        worker.marks.add(partition, outcome.marked)
 
     def _carry_out(self, worker: Worker, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         """The engine's `_write`."""
@@ -432,6 +439,7 @@ class Simulator:
             self._perhaps_crash("after the changelog")
             assert first == known + 1, "two owners at once"
             worker.store.put(partition, outcome.states, last)
+            worker.marks.written(partition, outcome.states)
             for key, vertex in outcome.states.items():
                 worker.ticks.set(partition, key, vertex.next_change)
                 worker.arrears.set(partition, key, vertex.owed)

@@ -26,7 +26,7 @@ Reason = Literal["invalid_event", "invalid_message", "wrong_key", "entity_too_la
 REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key", "entity_too_large")
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """An input for the entity of this key; `label` is the metric's."""
 
     key: bytes
@@ -34,7 +34,7 @@ class Accepted(Struct, frozen=True):
     label: str
 
 
-class Rejected(Struct, frozen=True):
+class Rejected(Struct, frozen=True, gc=False):
     """A record that cannot be used, and why."""
 
     record: SourceRecord
@@ -42,7 +42,7 @@ class Rejected(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Forwarded(Struct, frozen=True):
+class Forwarded(Struct, frozen=True, gc=False):
     """An event that lies in another partition than its entity; `partition` is the entity's."""
 
     record: SourceRecord
@@ -82,6 +82,9 @@ def read_batch(records: Iterable[SourceRecord], home: Callable[[bytes], int]) ->
 
 def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: Iterable[Input]) -> Intake:
     """The intake with these inputs rejected after all: their entity is at its bound. `records` are those of the same batch."""
+    refused = tuple(refused)
+    if not refused:
+        return intake
     by_offset = {record.offset: record for record in records}
     labels, rejected = dict(intake.labels), list(intake.rejected)
     for item in refused:
@@ -97,7 +100,7 @@ def label_of(item: Input) -> str:
 
 def read_record(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
     """One record of an input topic or of `neutrality.messages`."""
-    forwarded = bool(record.headers) and any([name == FORWARDED_HEADER for name, _ in record.headers])  # noqa: C419 - faster
+    forwarded = record.topic == MESSAGES.name and any(name == FORWARDED_HEADER for name, _ in record.headers)
     if record.topic == MESSAGES.name and not forwarded:
         return _read_message(record, home)
     try:

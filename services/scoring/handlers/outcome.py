@@ -6,11 +6,12 @@ forwarded records). `Outcome` keeps them apart, because the second must not be w
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
 import orjson
+from msgspec import structs
 
 from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.vocabulary import iso
@@ -107,14 +108,17 @@ def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
     What a tick led to is lost if the worker is cut off before it is said, since no record will be read again: whoever recovers the state
     finds it marked, and due at once.
     """
-    kept = vertex if ticked_at is None else replace(vertex, unsaid=True, next_change=ticked_at)
+    kept = vertex if ticked_at is None else structs.replace(vertex, unsaid=True, next_change=ticked_at)
     return State(vertex_to_bytes(kept), kept.next_change)
 
 
-def cleared(outcome: Outcome) -> Outcome:
-    """The same states without their marks, to be written when all is said: or the next start would say it all again."""
-    states = {key: outcome.states[key] for key in outcome.marked}
-    return Outcome(states, {key: _encoded(vertex, None) for key, vertex in states.items()}, (), ())
+def cleared(states: States, partition: int, keys: Iterable[bytes]) -> Outcome:
+    """These states without their marks, to be written when all is said: or the next start would say it all again.
+
+    Without those that were read back since, with their mark: their next reaction says what it says again.
+    """
+    found = {key: vertex for key in keys if (vertex := states.get(partition, key)) is not None and not vertex.unsaid}
+    return Outcome(found, {key: _encoded(vertex, None) for key, vertex in found.items()}, (), ())
 
 
 def state_records(outcome: Outcome, changelog: str, partition: int, epoch: int) -> list[OutgoingRecord]:

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from neutrality.model.vertex import Owed
-from services.scoring.ticks import Arrears, Due, TickSchedule
+from services.scoring.ticks import Arrears, Due, Marks, TickSchedule
 
 NOON = datetime(2025, 6, 12, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -54,3 +54,14 @@ def test_reckonings_come_before_assessments_and_stay_owed_until_set_again() -> N
     assert arrears.first(9) == Due(1, [b"b"], reckoning=False)
     arrears.clear()
     assert arrears.first(9) is None
+
+
+def test_a_mark_stays_until_its_state_is_written_again() -> None:
+    marks = Marks()
+    marks.add(1, [b"a", b"b", b"c"])
+    assert marks.first(2) == (1, [b"a", b"b"])
+    marks.written(1, [b"a"])
+    assert marks.first(2) == (1, [b"b", b"c"])
+    marks.written(1, [b"b", b"c"])
+    marks.written(2, [b"x"])
+    assert marks.first(2) is None

@@ -1,0 +1,26 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from neutrality.events.vocabulary import Evidence, EvidenceKind
+from neutrality.model.evidence import evidence_document
+
+FILED = datetime(2025, 6, 12, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence(kind=EvidenceKind.RUMOUR, publisher="A forum"),
+        Evidence(
+            kind=EvidenceKind.FILING,
+            publisher="Companies Registry",
+            independent_sources=3,
+            url="https://example.org/1",
+            published=FILED,
+            quote="49 %",
+        ),
+    ],
+)
+def test_evidence_reads_as_it_came(evidence: Evidence) -> None:
+    assert evidence_document(evidence) == evidence.model_dump(mode="json", exclude_none=True)
