@@ -40,7 +40,7 @@ def engines(names: Sequence[str], folder: Path) -> tuple[list[Engine], dict[str,
             "our batch path",
             _python(Path(sys.executable), "benchmarks.throughput.batch_path"),
             f"a batch is what one fetch brought for a partition, up to 10,000 records (the product: {MAX_BATCH_RECORDS:,}); 3 batches of "
-            "different partitions in hand (the product: 1); per partition in the engine's order; commit every 1 s",
+            "different partitions in hand (the product: as many); per partition in the engine's order; commit every 1 s",
         ),
         Engine(
             "raw",

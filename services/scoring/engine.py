@@ -9,18 +9,22 @@ same versions. After (2), the same, and the receivers know it already. So nothin
 Before the first batch, the engine claims its partitions of the changelog under a new epoch (see `fencing`), and writes the valid states again
 where replay has refused stale ones. What is found written by somebody else afterwards stops the worker before it sends what follows.
 
-Batches, ticks and the giving up of partitions exclude one another (`_gate`): a rebalance waits for the batch in hand, and nothing of the old
-assignment is written after it. Any error leaves the batch unacknowledged and closes the engine; the worker then stops with exit code 1,
-and its supervisor starts it anew from the changelog. (Faust alone would log the error, skip the message and commit it.)
+While Kafka takes what came of one partition, others are worked on: their vertices are others, so nothing is read that is still on its way. At
+most `MAX_ON_THE_WAY` partitions have writes on the way.
+
+Batches, ticks and the giving up of partitions exclude one another (`_gate`). A rebalance waits for what is on its way too, and nothing of the
+old assignment is written after it. Any error leaves the batch unacknowledged and closes the
+engine; the worker then stops with exit code 1, and its supervisor starts it anew from the changelog. (Faust alone would log the error, skip the
+message and commit it.)
 """
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from faust.types import TP
@@ -52,6 +56,10 @@ BACKLOG_BEGINS: Final = (
 )
 BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
+MAX_ON_THE_WAY: Final = 2  # partitions: while the results of one are written and the states of another, a third is worked on
+GIVE_WAY_S: Final = (
+    0.001  # what is on its way reaches the socket, and Kafka is busy while we are; a batch under backlog takes 100 ms
+)
 CLAIM_ATTEMPTS: Final = 5  # as long as Kafka does not tell where the claim lies, it is not known whether it joined
 
 T = TypeVar("T")
@@ -145,6 +153,15 @@ class Plan:
     stopwatch_s: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What came of one partition, on its way to Kafka: of so many records, or of none; `tells`: messages to vertices may be in it."""
+
+    task: asyncio.Task[None]
+    records: int
+    tells: bool
+
+
 class Engine:
     """Applies batches and ticks. Made with the app; `reader`, `writer` and `store` are looked up when used, since Faust makes them late."""
 
@@ -170,12 +187,13 @@ class Engine:
         self._closed = False
         self._wrote_s: dict[int, float] = {}
         self._beat_s = 0.0
+        self._on_the_way: dict[int, _Writing] = {}
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     @property
     def busy(self) -> bool:
         """Whether a batch or a tick is in hand."""
-        return self._gate.locked()
+        return self._gate.locked() or bool(self._on_the_way)
 
     @property
     def behind(self) -> bool:
@@ -188,13 +206,23 @@ class Engine:
         return self._ready
 
     async def apply(self, batch: RecordBatch) -> None:
-        """Apply one batch, acknowledge it when all it led to is in Kafka.
+        """Work on one batch; it is acknowledged when all it led to is in Kafka, which may be later (see `settled`).
 
         Raises:
             EngineStopped: something failed, now or before; the batch is not acknowledged.
         """
         async with self._gate:
+            await self._make_way(batch.tp.partition)
             await self._guarded(self._apply(batch))
+
+    async def settled(self) -> None:
+        """Wait until nothing is on its way.
+
+        Raises:
+            EngineStopped: something failed, now or before.
+        """
+        async with self._gate:
+            await self._settle()
 
     async def tick(self) -> None:
         """Look at the vertices whose time has come."""
@@ -232,8 +260,10 @@ class Engine:
         self._beat_s = now_s
 
     async def give_up(self, settle: Callable[[], Awaitable[object]]) -> None:
-        """Partitions go: wait for the batch in hand, then let `settle` commit what was applied. Nothing is written until `recovered`."""
+        """Partitions go: wait for the batches in hand, then let `settle` commit what was applied. Nothing is written until `recovered`."""
         async with self._gate:
+            with contextlib.suppress(EngineStopped):
+                await self._settle()
             self._ready = False
             self._metrics.ready.set(0)
             self._ticks.rebuild(())
@@ -242,8 +272,10 @@ class Engine:
             await settle()
 
     async def close(self) -> None:
-        """Wait for the batch in hand and take no more."""
+        """Wait for the batches in hand and take no more."""
         async with self._gate:
+            with contextlib.suppress(EngineStopped):
+                await self._settle()
             self._closed = True
             self._ready = False
             self._metrics.ready.set(0)
@@ -255,6 +287,23 @@ class Engine:
         self._metrics.ready.set(0)
         if not self.failure.done():
             self.failure.set_result(error)
+
+    async def _make_way(self, partition: int) -> None:
+        """Wait until a batch of this partition may be worked on, and let what is on its way get some of it done."""
+        while partition in self._on_the_way or len(self._on_the_way) >= MAX_ON_THE_WAY:
+            await asyncio.wait(self._writes(), return_when=asyncio.FIRST_COMPLETED)
+        if self._on_the_way:
+            await asyncio.wait(self._writes(), timeout=GIVE_WAY_S)
+
+    async def _settle(self) -> None:
+        """Wait for what is on its way. Raises EngineStopped if it did not arrive."""
+        while self._on_the_way:
+            await asyncio.wait(self._writes())
+        if self._closed:
+            raise EngineStopped("the engine is closed")
+
+    def _writes(self) -> list[asyncio.Task[None]]:
+        return [writing.task for writing in self._on_the_way.values()]
 
     async def _guarded(self, work: Awaitable[T]) -> T:
         if self._closed:
@@ -294,9 +343,16 @@ class Engine:
         self._beat_s = self._plan.stopwatch_s()
 
     async def _renew(self) -> None:
-        store, now_s = self._store(), self._plan.stopwatch_s()
-        idle = [partition for partition in store.assigned() if now_s - self._wrote_s.get(partition, now_s) >= RENEWED_AFTER_S]
-        await self._claim({partition: store.epoch(partition) for partition in idle})
+        if self._idle():
+            await self._settle()
+            await self._claim({partition: self._store().epoch(partition) for partition in self._idle()})
+
+    def _idle(self) -> list[int]:
+        """Partitions to whose changelog nothing was written for long."""
+        now_s = self._plan.stopwatch_s()
+        return [
+            partition for partition in self._store().assigned() if now_s - self._wrote_s.get(partition, now_s) >= RENEWED_AFTER_S
+        ]
 
     async def _claim(self, epochs: Mapping[int, int]) -> None:
         """Write claims until Kafka says that they join what is known of the changelog."""
@@ -367,16 +423,42 @@ class Engine:
         )
         intake = without_refused(intake, batch.records, outcome.refused)
         self._metrics.react.observe(plan.stopwatch_s() - began)
-        await self._write(batch.tp.partition, outcome, intake, at)
-        reader.applied(batch)
-        self._count(batch, intake)
+
+        async def finish() -> None:
+            await self._write(batch.tp.partition, outcome, intake, at)
+            reader.applied(batch)
+            self._count(batch, intake)
+
+        self._start(batch.tp.partition, finish(), records=batch.end - batch.start, tells=True)
+
+    def _start(self, partition: int, writing: Coroutine[Any, Any, None], *, records: int = 0, tells: bool) -> None:
+        """Write in the background. What fails there stops the engine; it is raised by the next call."""
+
+        async def write() -> None:
+            try:
+                with contextlib.suppress(EngineStopped):
+                    await self._guarded(writing)
+            finally:
+                del self._on_the_way[partition]
+
+        self._on_the_way[partition] = _Writing(asyncio.create_task(write(), name=f"writes of {partition}"), records, tells)
 
     async def _tick(self) -> None:
         for partition, keys in self._ticks.due(self._plan.clock(), MAX_TICKS).items():
             await self._look_at(partition, keys, assess_later=False)
 
     async def _catch_up(self) -> bool:
-        due = self._arrears.first(MAX_TICKS)
+        if self._arrears.first(1) is None and self._marks.first(1) is None:
+            self._reckoning = False
+            return False
+        if self._behind and not self._reckoning and self._lag_after_them() >= BACKLOG_ENDS:
+            return False
+        if not self._reckoning and any(writing.tells for writing in self._on_the_way.values()):
+            await self._settle()  # it may lead to backlog again, and it changes what is owed
+        due = self._arrears.first(MAX_TICKS, apart_from=self._on_the_way)
+        if due is None and self._on_the_way:
+            await asyncio.wait(self._writes(), return_when=asyncio.FIRST_COMPLETED)
+            return True
         caught_up = not self._is_behind()
         # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
         self._reckoning = due is not None and due.reckoning and (self._reckoning or caught_up)
@@ -386,6 +468,7 @@ class Engine:
         return caught_up and await self._clear_marks()
 
     async def _look_at(self, partition: int, keys: Sequence[bytes], *, assess_later: bool) -> None:
+        await self._make_way(partition)
         plan, at = self._plan, self._plan.clock()
         outcome = react_all(
             self._store(),
@@ -395,9 +478,13 @@ class Engine:
             methodology=plan.methodology,
             put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
         )
-        await self._write(partition, outcome, None, at)
-        self._marks.add(partition, outcome.marked)
-        self._metrics.ticks.inc(len(keys))
+
+        async def finish() -> None:
+            await self._write(partition, outcome, None, at)
+            self._marks.add(partition, outcome.marked)
+            self._metrics.ticks.inc(len(keys))
+
+        self._start(partition, finish(), tells=bool(outcome.messages))
 
     async def _clear_marks(self) -> bool:
         """Write some states again whose marks are no longer true; False if there are none."""
@@ -408,6 +495,10 @@ class Engine:
         await self._write(partition, cleared(self._store(), partition, keys), None, self._plan.clock())
         self._marks.written(partition, keys)  # also those of which the store has only the marked state left
         return True
+
+    def _lag_after_them(self) -> int:
+        """The lag once all that is on its way has been applied, as far as is known."""
+        return self._reader().lag_records() - sum(writing.records for writing in self._on_the_way.values())
 
     def _is_behind(self) -> bool:
         lag = self._reader().lag_records()

@@ -3,7 +3,7 @@
 `TickSchedule`: effective dates, ends of terms, lapses. `Arrears`: what was put off under backlog. `Marks`: states to be written again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -77,11 +77,17 @@ class Arrears:
         for partitions in self._owing.values():
             partitions.clear()
 
-    def first(self, limit: int) -> Due | None:
-        """At most `limit` vertices of one partition, which owe it until they are set again; None if nobody owes anything."""
+    def first(self, limit: int, apart_from: Container[int] = ()) -> Due | None:
+        """At most `limit` vertices of one partition, which owe it until they are set again.
+
+        None if nobody owes anything, or if all that come first are in partitions to be left out.
+        """
         for reckoning, partitions in self._owing.items():
             for partition, keys in partitions.items():
-                return Due(partition, list(islice(keys, limit)), reckoning)
+                if partition not in apart_from:
+                    return Due(partition, list(islice(keys, limit)), reckoning)
+            if partitions:
+                return None
         return None
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.model.methodology import load_methodology
 from neutrality.topics import FORWARDED_HEADER, MESSAGES, OWNERSHIP, REJECTED, SCORES
+from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.store import PartitionedVertices
 from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, ForeignWrite, Plan
 from services.scoring.metrics import ScoringMetrics
@@ -29,6 +30,7 @@ class Worker:
         self.reader, self.writer, self.store = FakeReader(), FakeWriter(), PartitionedVertices()
         self.registry = CollectorRegistry()
         self.now = NOW
+        self.elapsed_s = 0.0
         plan = Plan(
             load_methodology(),
             CHANGELOG,
@@ -37,7 +39,7 @@ class Worker:
             timedelta(seconds=10),
             lambda: self.now,
             lambda: 1_700_000_000.5,
-            lambda: 0.0,
+            lambda: self.elapsed_s,
         )
         self.engine = Engine(
             plan,
@@ -78,11 +80,27 @@ class Worker:
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
+    async def apply(self, found: RecordBatch) -> None:
+        """Apply a batch, and wait until all that it led to is in Kafka."""
+        await self.engine.apply(found)
+        await self.engine.settled()
+
+    async def tick(self) -> None:
+        """Tick, and wait until all that it led to is in Kafka."""
+        await self.engine.tick()
+        await self.engine.settled()
+
+    async def catch_up(self) -> None:
+        """Catch up, and wait until all that it led to is in Kafka."""
+        while await self.engine.catch_up():
+            pass
+        await self.engine.settled()
+
     async def settle(self) -> None:
         """Hand messages back until none are left."""
         taken = 0
         while len(sent := self.writer.to(MESSAGES.name)) > taken:
-            await self.engine.apply(batch(*(consumed_message(r, taken + i) for i, r in enumerate(sent[taken:]))))
+            await self.apply(batch(*(consumed_message(r, taken + i) for i, r in enumerate(sent[taken:]))))
             taken = len(sent)
 
     def newest_score(self) -> Assessment:
@@ -102,7 +120,7 @@ def events(*found: Any, start: int = 0) -> list[Consumed]:
 def test_states_are_written_first_then_results_and_only_then_is_the_range_acknowledged() -> None:
     async def work() -> None:
         worker = await Worker.ready()
-        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)), end=9))
+        await worker.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)), end=9))
         assert [{record.topic for record in write} for write in worker.writer.writes] == [
             {CHANGELOG},
             {MESSAGES.name, SCORES.name},
@@ -120,13 +138,12 @@ def test_under_backlog_events_are_taken_in_and_what_they_lead_to_follows_when_it
     async def work() -> None:
         worker = await Worker.ready()
         worker.reader.lag = BACKLOG_BEGINS
-        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        await worker.apply(batch(*events(lab("meta"), vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
         assert [{record.topic for record in write} for write in worker.writer.writes] == [{CHANGELOG}]
         assert worker.reader.ledger.position(HERE) == 3
         assert not await worker.engine.catch_up(), "not while there is backlog"
         worker.reader.lag = 0
-        while await worker.engine.catch_up():
-            pass
+        await worker.catch_up()
         await worker.settle()
         assert worker.newest_score().headline.confirmed < 100.0
         assert worker.newest_score().cause is not None
@@ -142,7 +159,7 @@ def test_a_consumer_that_fails_while_the_backlog_is_looked_for_stops_the_engine(
     async def work() -> None:
         worker = await Worker.ready()
         worker.reader.lag = BACKLOG_BEGINS
-        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        await worker.apply(batch(*events(vendor("scale-ai"))))
         worker.reader.lag_records = gone  # type: ignore[method-assign]
         with pytest.raises(EngineStopped):
             await worker.engine.catch_up()
@@ -155,9 +172,9 @@ def test_a_backlog_that_does_not_end_puts_nothing_off_for_ever() -> None:
     async def work() -> None:
         worker = await Worker.ready()
         worker.reader.lag = BACKLOG_BEGINS
-        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        await worker.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
         worker.now += timedelta(seconds=10)
-        await worker.engine.tick()
+        await worker.tick()
         assert worker.newest_score().vendor == "scale-ai"
 
     run(work())
@@ -170,12 +187,12 @@ def test_a_write_that_fails_stops_the_engine_and_acknowledges_nothing(failing_wr
         worker.writer.fails_at = failing_write
         found = events(vendor("scale-ai"))
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(batch(*found))
+            await worker.apply(batch(*found))
         assert worker.reader.ledger.positions()[HERE] == 0
         assert isinstance(worker.engine.failure.result(), ConnectionError)
         assert (worker.store.get(0, b"scale-ai") is None) == (failing_write == 1)
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(batch(*found))
+            await worker.apply(batch(*found))
         assert worker.metric("scoring_ready") == 0.0
 
     run(work())
@@ -187,9 +204,9 @@ def test_after_a_crash_between_states_and_results_the_repeat_says_the_results_ag
         worker.writer.fails_at = 2
         found = batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49)))
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(found)
+            await worker.apply(found)
         restarted = await Worker.ready(worker)
-        await restarted.engine.apply(found)
+        await restarted.apply(found)
         assert restarted.newest_score().version == 1
         assert [record.key for record in restarted.writer.to(MESSAGES.name)] == [b"meta"]
 
@@ -201,7 +218,7 @@ def test_an_unexpected_error_in_the_work_stops_the_engine_without_an_acknowledge
         worker = await Worker.ready()
         worker.store.put(0, {b"scale-ai": "no vertex"}, {})  # type: ignore[dict-item]
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+            await worker.apply(batch(*events(vendor("scale-ai"))))
         assert worker.reader.ledger.positions()[HERE] == 0
         assert worker.engine.failure.done()
         assert worker.writer.writes == []
@@ -214,7 +231,7 @@ def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied() -> None:
         worker = await Worker.ready()
         good, after = events(vendor("scale-ai"))[0], consumed_event(vendor("turing"), 2)
         poison = Consumed(OWNERSHIP.name, 0, 1, b"k", b"\xff\x00", (("x", b"\xff"),))
-        await worker.engine.apply(batch(good, poison, after))
+        await worker.apply(batch(good, poison, after))
         (rejected,) = worker.writer.to(REJECTED.name)
         document = orjson.loads(rejected.value or b"")
         assert rejected.key == b"k"
@@ -233,7 +250,7 @@ def test_poison_goes_to_rejected_and_what_stands_around_it_is_applied() -> None:
 def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written() -> None:
     async def work() -> None:
         worker = await Worker.ready()
-        await worker.engine.apply(batch(Consumed(OWNERSHIP.name, 0, 0, b"k" * 5000, b"x" * 1_000_000)))
+        await worker.apply(batch(Consumed(OWNERSHIP.name, 0, 0, b"k" * 5000, b"x" * 1_000_000)))
         (rejected,) = worker.writer.to(REJECTED.name)
         assert len(rejected.value or b"") < 512 * 1024
         assert orjson.loads(rejected.value or b"")["value_bytes"] == 1_000_000
@@ -244,7 +261,7 @@ def test_a_huge_rejected_value_is_cut_so_that_it_can_be_written() -> None:
 def test_an_event_of_an_entity_in_another_partition_is_forwarded_and_not_applied() -> None:
     async def work() -> None:
         worker = await Worker.ready()
-        await worker.engine.apply(batch(*events(vendor("far-away"))))
+        await worker.apply(batch(*events(vendor("far-away"))))
         (forwarded,) = worker.writer.to(MESSAGES.name)
         assert (forwarded.partition, forwarded.key) == (1, b"far-away")
         assert (FORWARDED_HEADER, b"neutrality.ownership/0/0") in forwarded.headers
@@ -259,7 +276,7 @@ def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs() -> None:
     async def work() -> None:
         worker = await Worker.ready()
         shares = [stake("meta", "scale-ai", share / 100, id=f"s{share}", day=share) for share in range(1, 50)]
-        await worker.engine.apply(batch(*events(vendor("scale-ai"), lab("meta"), *shares)))
+        await worker.apply(batch(*events(vendor("scale-ai"), lab("meta"), *shares)))
         assert sorted(record.key or b"" for record in worker.writer.to(CHANGELOG)) == [b"meta", b"scale-ai"]
         await worker.settle()
         assert worker.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
@@ -270,7 +287,7 @@ def test_each_entity_of_a_batch_is_written_once_with_all_its_inputs() -> None:
 def test_a_batch_behind_a_hole_is_not_applied_and_the_log_is_read_again() -> None:
     async def work() -> None:
         worker = await Worker.ready()
-        await worker.engine.apply(batch(*events(vendor("scale-ai"), start=5)))
+        await worker.apply(batch(*events(vendor("scale-ai"), start=5)))
         assert worker.writer.writes == []
         assert worker.reader.seeks == 1
         assert worker.metric("scoring_rereads_total") == 1.0
@@ -287,7 +304,7 @@ def test_a_batch_of_a_partition_that_was_given_up_is_dropped() -> None:
 
         await worker.engine.give_up(commit)
         worker.reader.ledger.forget()
-        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        await worker.apply(batch(*events(vendor("scale-ai"))))
         assert worker.writer.writes == []
         assert worker.reader.seeks == 0
         assert not worker.engine.ready
@@ -312,13 +329,151 @@ def test_giving_up_partitions_waits_for_the_batch_in_hand() -> None:
         async def commit() -> None:
             order.append(f"committed {worker.reader.ledger.positions()[HERE]}")
 
-        applying = asyncio.create_task(worker.engine.apply(batch(*events(vendor("scale-ai")))))
-        await asyncio.sleep(0)
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
         giving_up = asyncio.create_task(worker.engine.give_up(commit))
         await asyncio.sleep(0)
         written.set()
-        await asyncio.gather(applying, giving_up)
+        await giving_up
         assert order == ["written", "written", "committed 1"]
+
+    run(work())
+
+
+class Gates(FakeWriter):
+    """A writer that lets a partition's states through only when told to."""
+
+    def __init__(self, offsets: dict[TP, int]) -> None:
+        super().__init__(offsets=offsets)
+        self.opened: dict[int, asyncio.Event] = {}
+        self.asked: list[int] = []
+
+    def opens(self, partition: int) -> asyncio.Event:
+        return self.opened.setdefault(partition, asyncio.Event())
+
+    async def write(self, records: Any) -> Any:
+        if records[0].topic == CHANGELOG:
+            self.asked.append(records[0].partition)
+            await self.opens(records[0].partition).wait()
+        return await super().write(records)
+
+
+async def on_two_partitions() -> tuple[Worker, Gates]:
+    worker = Worker()
+    worker.reader.ledger.restart({TP(OWNERSHIP.name, partition): 0 for partition in range(3)})
+    worker.store.assign([0, 1, 2])
+    await worker.engine.recovered()
+    worker.writer = gates = Gates(worker.writer.offsets)
+    return worker, gates
+
+
+def far(name: str, start: int = 0) -> RecordBatch:
+    return batch(consumed_event(vendor(f"far-{name}"), start, partition=1))
+
+
+async def still_waits(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    return task
+
+
+def test_while_kafka_takes_one_partitions_writes_another_is_worked_on_and_each_is_acknowledged_by_itself() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        await worker.engine.apply(far("away"))
+        gates.opens(1).set()
+        await asyncio.sleep(0.01)
+        assert worker.reader.ledger.position(TP(OWNERSHIP.name, 1)) == 1
+        assert worker.reader.ledger.position(HERE) == 0
+        assert worker.engine.busy
+        gates.opens(0).set()
+        await worker.engine.settled()
+        assert worker.reader.ledger.position(HERE) == 1
+        assert not worker.engine.busy
+
+    run(work())
+
+
+def test_a_batch_waits_for_the_one_before_of_its_partition() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        await worker.engine.apply(far("away"))
+        second = await still_waits(worker.engine.apply(far("away-too", 1)))
+        gates.opens(1).set()
+        await second
+        await worker.engine.settled()
+        assert worker.reader.ledger.position(TP(OWNERSHIP.name, 1)) == 2
+        assert worker.reader.seeks == 0
+
+    run(work())
+
+
+def test_a_write_that_fails_on_the_way_stops_the_engine_though_other_batches_were_begun() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        await worker.engine.apply(far("away"))
+        gates.fails_at = 1
+        gates.opens(1).set()
+        assert isinstance(await worker.engine.failure, ConnectionError)
+        gates.opens(0).set()
+        with pytest.raises(EngineStopped):
+            await worker.engine.settled()
+        assert worker.reader.ledger.position(HERE) == 0, "its states were written, its results are not sent any more"
+        assert [{record.topic for record in write} for write in gates.writes] == [{CHANGELOG}]
+
+    run(work())
+
+
+def test_a_partition_is_not_claimed_anew_while_something_is_on_its_way() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        await asyncio.sleep(0)
+        worker.elapsed_s += 3600.0
+        renewing = await still_waits(worker.engine.renew())
+        assert gates.asked == [0]
+        for partition in range(3):
+            gates.opens(partition).set()
+        await renewing
+        assert sorted(record.partition for record in gates.writes[-1]) == [1, 2], "0 was written to just now"
+
+    run(work())
+
+
+def test_what_is_due_in_one_partition_does_not_wait_for_another() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        gates.opens(1).set()
+        future = consumed_event(stake("meta", "far-away", 0.49, effective_time="2025-07-01T00:00:00Z"), 0, partition=1)
+        await worker.apply(batch(future))
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        worker.now += timedelta(days=30)
+        await worker.engine.tick()
+        await asyncio.sleep(0.01)
+        assert worker.metric("scoring_ticks_total") == 1.0
+        assert worker.reader.ledger.position(HERE) == 0
+        gates.opens(0).set()
+        await worker.engine.settled()
+
+    run(work())
+
+
+def test_under_backlog_what_is_owed_does_not_wait_for_what_is_on_its_way() -> None:
+    async def work() -> None:
+        worker, gates = await on_two_partitions()
+        gates.opens(1).set()
+        worker.reader.lag = BACKLOG_BEGINS
+        await worker.apply(batch(consumed_event(stake("meta", "far-away", 0.49), 0, partition=1)))
+        await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+        assert not await worker.engine.catch_up()
+        worker.reader.lag = 1  # what is on its way, and nothing after it
+        caught_up = await still_waits(worker.catch_up())
+        worker.reader.lag = 0
+        gates.opens(0).set()
+        await caught_up
+        assert worker.newest_score().vendor == "scale-ai"
 
     run(work())
 
@@ -328,7 +483,7 @@ def test_a_foreign_write_to_the_changelog_stops_the_engine() -> None:
         worker = await Worker.ready()
         worker.writer.offsets[TP(CHANGELOG, 0)] = 4
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+            await worker.apply(batch(*events(vendor("scale-ai"))))
         assert isinstance(worker.engine.failure.result(), ForeignWrite)
         assert worker.reader.ledger.positions()[HERE] == 0
 
@@ -339,14 +494,14 @@ def test_a_claim_that_takes_effect_in_the_future_changes_the_score_when_its_time
     async def work() -> None:
         worker = await Worker.ready()
         future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
-        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
+        await worker.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
         await worker.settle()
         assert worker.newest_score().headline.confirmed == 100.0
         written = len(worker.writer.writes)
-        await worker.engine.tick()
+        await worker.tick()
         assert len(worker.writer.writes) == written
         worker.now = NOW + timedelta(days=30)
-        await worker.engine.tick()
+        await worker.tick()
         assert worker.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
         assert worker.metric("scoring_ticks_total") == 1.0
 
@@ -357,11 +512,11 @@ def test_ticks_are_known_again_after_recovery() -> None:
     async def work() -> None:
         worker = await Worker.ready()
         future = stake("meta", "scale-ai", 0.49, effective_time="2025-07-01T00:00:00Z")
-        await worker.engine.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
+        await worker.apply(batch(*events(lab("meta"), vendor("scale-ai"), future)))
         await worker.settle()
         restarted = await Worker.ready(worker)
         restarted.now = NOW + timedelta(days=30)
-        await restarted.engine.tick()
+        await restarted.tick()
         assert restarted.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
 
     run(work())
@@ -372,17 +527,16 @@ def test_what_a_tick_led_to_is_said_again_after_recovery_only_if_it_was_cut_off(
     async def work() -> None:
         worker = await Worker.ready()
         worker.reader.lag = BACKLOG_BEGINS
-        await worker.engine.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
+        await worker.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49))))
         worker.reader.lag = 0
         if cut_off:
             worker.writer.fails_at = worker.writer.calls + 2  # its states are in the changelog, what follows is not
             with pytest.raises(EngineStopped):
-                await worker.engine.catch_up()
+                await worker.catch_up()
         else:
-            while await worker.engine.catch_up():
-                pass
+            await worker.catch_up()
         restarted = await worker.restarted()
-        await restarted.engine.tick()
+        await restarted.tick()
         told = [record.topic for record in restarted.writer.to(MESSAGES.name) + restarted.writer.to(SCORES.name)]
         assert told == ([MESSAGES.name, SCORES.name] if cut_off else [])
 
@@ -394,7 +548,7 @@ def test_a_closed_engine_takes_nothing() -> None:
         worker = await Worker.ready()
         await worker.engine.close()
         with pytest.raises(EngineStopped):
-            await worker.engine.apply(batch(*events(vendor("scale-ai"))))
+            await worker.apply(batch(*events(vendor("scale-ai"))))
         assert not worker.engine.failure.done()
 
     run(work())

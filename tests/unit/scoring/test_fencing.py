@@ -124,6 +124,7 @@ class Worker:
                 return
             for batch in found:
                 await self.engine.apply(batch)
+                await self.engine.settled()
             if self.kafka.member is self:
                 self.kafka.committed = self.reader.ledger.positions()
 
