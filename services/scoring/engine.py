@@ -21,7 +21,7 @@ message and commit it.)
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -31,7 +31,7 @@ from faust.types import TP
 
 from neutrality.events.assessment import Assessment
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import PutOff, Vertex
+from neutrality.model.vertex import Owed, PutOff, Vertex
 from neutrality.topics import MESSAGES
 from services.scoring.batching.ledger import Admission
 from services.scoring.batching.records import RecordBatch
@@ -332,15 +332,24 @@ class Engine:
         try:
             for partition in partitions:
                 await self._restore(partition)
-            self._ticks.rebuild(store.next_changes())
+            changes = list(store.next_changes())
         except ValueError as error:
             log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
             self.fail(error)
             return
+        self._ticks.rebuild(changes)
+        self._suspect(changes)
         self._metrics.vertices.set(store.count())
         self._metrics.ready.set(1)
         self._ready = True
         self._beat_s = self._plan.stopwatch_s()
+
+    def _suspect(self, changes: Iterable[tuple[int, bytes, datetime | None]]) -> None:
+        """Whatever wants to be looked at before long may owe something that was put off before the partition came here."""
+        latest = self._plan.clock() + self._plan.put_off
+        for partition, key, due in changes:
+            if due is not None and due <= latest:
+                self._arrears.set(partition, key, Owed(due, reckoning=True))
 
     async def _renew(self) -> None:
         if self._idle():
@@ -478,6 +487,9 @@ class Engine:
             methodology=plan.methodology,
             put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
         )
+        for key in keys:
+            if key not in outcome.states:  # suspected only
+                self._arrears.set(partition, key, None)
 
         async def finish() -> None:
             await self._write(partition, outcome, None, at)

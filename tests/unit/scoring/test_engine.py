@@ -109,6 +109,10 @@ class Worker:
         return found
 
 
+async def nothing_to_commit() -> None:
+    """What a rebalance settles, where nothing was applied."""
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
@@ -518,6 +522,30 @@ def test_ticks_are_known_again_after_recovery() -> None:
         restarted.now = NOW + timedelta(days=30)
         await restarted.tick()
         assert restarted.newest_score().headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.49))
+
+    run(work())
+
+
+@pytest.mark.parametrize("another_worker", [False, True])
+def test_what_was_put_off_before_a_rebalance_is_asked_for_as_soon_as_the_backlog_is_gone(another_worker: bool) -> None:
+    async def work() -> None:
+        worker = await Worker.ready()
+        worker.reader.lag = BACKLOG_BEGINS
+        soon = stake("meta", "turing", 0.49, effective_time=(NOW + timedelta(seconds=5)).isoformat())
+        await worker.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49), vendor("turing"), soon)))
+        if another_worker:
+            worker = await worker.restarted()
+        else:
+            await worker.engine.give_up(nothing_to_commit)
+            await worker.engine.recovered()
+        worker.reader.lag = BACKLOG_BEGINS
+        assert not await worker.engine.catch_up(), "not while there is backlog"
+        worker.reader.lag = 0
+        await worker.catch_up()
+        assert {record.key for record in worker.writer.to(SCORES.name)} == {b"scale-ai", b"turing"}
+        written = len(worker.writer.writes)
+        await worker.catch_up()
+        assert len(worker.writer.writes) == written
 
     run(work())
 
