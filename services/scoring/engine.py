@@ -265,6 +265,7 @@ class Engine:
             with contextlib.suppress(EngineStopped):
                 await self._settle()
             self._ready = False
+            self._reckoning = False
             self._metrics.ready.set(0)
             self._ticks.rebuild(())
             self._arrears.clear()
@@ -478,9 +479,9 @@ class Engine:
 
     async def _look_at(self, partition: int, keys: Sequence[bytes], *, assess_later: bool) -> None:
         await self._make_way(partition)
-        plan, at = self._plan, self._plan.clock()
+        plan, store, at = self._plan, self._store(), self._plan.clock()
         outcome = react_all(
-            self._store(),
+            store,
             partition,
             dict.fromkeys(keys, ()),
             at=at,
@@ -488,8 +489,9 @@ class Engine:
             put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
         )
         for key in keys:
-            if key not in outcome.states:  # suspected only
-                self._arrears.set(partition, key, None)
+            if key not in outcome.states:  # it was only suspected, or it owes an assessment and no reckoning
+                vertex = store.get(partition, key)
+                self._arrears.set(partition, key, None if vertex is None else vertex.owed)
 
         async def finish() -> None:
             await self._write(partition, outcome, None, at)

@@ -10,11 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.model.methodology import load_methodology
+from neutrality.model.profile import Profile
+from neutrality.model.vertex import Message, message_to_bytes
 from neutrality.topics import FORWARDED_HEADER, MESSAGES, OWNERSHIP, REJECTED, SCORES
 from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.store import PartitionedVertices
 from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, ForeignWrite, Plan
 from services.scoring.metrics import ScoringMetrics
+from services.scoring.records import OutgoingRecord
 from tests.support.events import lab, stake, vendor
 from tests.support.scoring import Consumed, FakeReader, FakeWriter, batch, consumed_event, consumed_message
 
@@ -527,12 +530,19 @@ def test_ticks_are_known_again_after_recovery() -> None:
 
 
 @pytest.mark.parametrize("another_worker", [False, True])
-def test_what_was_put_off_before_a_rebalance_is_asked_for_as_soon_as_the_backlog_is_gone(another_worker: bool) -> None:
+@pytest.mark.parametrize("reckoned", [False, True])
+def test_what_was_put_off_before_a_rebalance_is_asked_for_as_soon_as_the_backlog_is_gone(
+    another_worker: bool, reckoned: bool
+) -> None:
     async def work() -> None:
         worker = await Worker.ready()
         worker.reader.lag = BACKLOG_BEGINS
         soon = stake("meta", "turing", 0.49, effective_time=(NOW + timedelta(seconds=5)).isoformat())
         await worker.apply(batch(*events(vendor("scale-ai"), stake("meta", "scale-ai", 0.49), vendor("turing"), soon)))
+        if reckoned:  # for a message, so that only the assessment is put off
+            told = [Message("profile", "meta", name, 1, profile=Profile("Meta")) for name in ("scale-ai", "turing")]
+            records = [OutgoingRecord(MESSAGES.name, 0, it.receiver.encode(), message_to_bytes(it)) for it in told]
+            await worker.apply(batch(*map(consumed_message, records, range(2))))
         if another_worker:
             worker = await worker.restarted()
         else:
