@@ -11,7 +11,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -31,6 +30,7 @@ from neutrality.broker.port import (
     RecordTooLarge,
     TopicMismatch,
     TopicPartition,
+    all_published,
 )
 from neutrality.topics import DEFAULT_PARTITIONS, Topic
 
@@ -108,12 +108,26 @@ def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: i
         raise TopicMismatch("; ".join(wrong) + ". Give the declared settings, or alter the topic")
 
 
-@dataclass(slots=True)
 class _Sending:
-    """A record on its way, and the future that its publisher waits for."""
+    """Records on their way together, what became of each so far, and the future that their publisher waits for."""
 
-    record: OutgoingRecord
-    answer: "asyncio.Future[PublishedRecord]"
+    __slots__ = ("_left", "_lock", "answer", "outcomes", "records", "size_bytes")
+
+    def __init__(self, records: Sequence[OutgoingRecord], answer: "asyncio.Future[None]") -> None:
+        self.records, self.answer = records, answer
+        self.size_bytes = sum(len(record.value) for record in records)
+        self.outcomes: list[PublishedRecord | BrokerError | None] = [None] * len(records)
+        self._left = len(records)
+        self._lock = threading.Lock()  # the sending thread and the producer's own both tell of outcomes
+
+    def ended(self, place: int, outcome: PublishedRecord | BrokerError) -> bool:
+        """Note what became of a record; True if it was the last one."""
+        with self._lock:
+            if self.outcomes[place] is None:
+                self.outcomes[place] = outcome
+                self._left -= 1
+                return self._left == 0
+        return False
 
 
 class KafkaPublisher:
@@ -126,6 +140,7 @@ class KafkaPublisher:
         client_id: str,
         deadline: timedelta = timedelta(seconds=5),
         max_in_flight: int = 10_000,
+        max_in_flight_bytes: int = 64 * 1024 * 1024,
         replace_after: timedelta | None = None,
     ) -> None:
         """`deadline` bounds each record; `replace_after` (twice that by default) a producer that acknowledges nothing."""
@@ -134,7 +149,9 @@ class KafkaPublisher:
         self._deadline_s = deadline.total_seconds()
         self._replace_after_s = (replace_after or 2 * deadline).total_seconds()
         self._max_in_flight = max_in_flight
-        self._answers: set[asyncio.Future[PublishedRecord]] = set()
+        self._max_in_flight_bytes = max_in_flight_bytes
+        self._on_the_way: set[asyncio.Future[None]] = set()
+        self._records = self._bytes = 0
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Sending | None] = queue.SimpleQueue()
         self._producer: KafkaProducer | None = None
@@ -145,33 +162,39 @@ class KafkaPublisher:
 
     async def publish(self, record: OutgoingRecord) -> PublishedRecord:
         """See RecordPublisher."""
-        if self._closing:
-            raise BrokerUnavailable("the publisher is closing")
-        self._make_sure_of_room(1)
-        answer: asyncio.Future[PublishedRecord] = self._loop.create_future()
-        self._answers.add(answer)
-        self._queue.put(_Sending(record, answer))
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                published = await answer
-        except TimeoutError as error:
-            self._missed_deadline()
-            raise BrokerUnavailable(f"Kafka did not acknowledge within {self._deadline_s:g} s") from error
-        finally:
-            self._answers.discard(answer)
-        self._stuck_since = None
-        return published
+        return (await self.publish_all([record]))[0]
 
     async def publish_all(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord, ...]:
         """See RecordPublisher."""
-        self._make_sure_of_room(len(records))  # all or none: a batch cut off here would be written anew by each of its repeats
-        results = await asyncio.gather(*[self.publish(record) for record in records], return_exceptions=True)
-        published = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            published.append(result)
-        return tuple(published)
+        return all_published(await self.publish_each(records))
+
+    async def publish_each(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord | BrokerError, ...]:
+        """See RecordPublisher."""
+        if self._closing:
+            raise BrokerUnavailable("the publisher is closing")
+        if not records:
+            return ()
+        sending = _Sending(records, self._loop.create_future())
+        self._make_sure_of_room(sending)  # all or none: a batch cut off here would be written anew by each of its repeats
+        self._on_the_way.add(sending.answer)
+        self._records, self._bytes = self._records + len(records), self._bytes + sending.size_bytes
+        self._queue.put(sending)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await sending.answer
+        except TimeoutError:
+            missed: BrokerUnavailable | None = BrokerUnavailable(f"Kafka did not acknowledge within {self._deadline_s:g} s")
+        else:
+            missed = None
+        finally:
+            self._on_the_way.discard(sending.answer)
+            self._records, self._bytes = self._records - len(records), self._bytes - sending.size_bytes
+        outcomes = tuple(sending.outcomes)
+        if any(isinstance(outcome, PublishedRecord) for outcome in outcomes):
+            self._stuck_since = None
+        elif missed is not None:
+            self._missed_deadline()
+        return tuple(outcome or missed or BrokerError("no outcome") for outcome in outcomes)
 
     async def is_reachable(self) -> bool:
         """Whether a bootstrap server takes connections."""
@@ -180,14 +203,16 @@ class KafkaPublisher:
     async def close(self) -> None:
         """See RecordPublisher."""
         self._closing = True
-        if self._answers:
-            await asyncio.wait(self._answers, timeout=self._deadline_s)
+        if self._on_the_way:
+            await asyncio.wait(self._on_the_way, timeout=self._deadline_s)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, self._deadline_s)
 
-    def _make_sure_of_room(self, records: int) -> None:
-        if len(self._answers) + records > self._max_in_flight:
-            raise Overloaded(f"{len(self._answers)} records are in flight and {records} more would pass the bound")
+    def _make_sure_of_room(self, new: _Sending) -> None:
+        if self._records + len(new.records) > self._max_in_flight:
+            raise Overloaded(f"{self._records} records are in flight and {len(new.records)} more would pass the bound")
+        if self._records and self._bytes + new.size_bytes > self._max_in_flight_bytes:
+            raise Overloaded(f"{self._bytes} bytes are in flight and {new.size_bytes} more would pass the bound")
 
     def _missed_deadline(self) -> None:
         now = self._loop.time()
@@ -216,28 +241,36 @@ class KafkaPublisher:
             _end(self._producer, within_s=self._deadline_s)
 
     def _send(self, sending: _Sending) -> None:
-        record = sending.record
         try:
-            if self._producer is None:
-                self._producer = self._connect()
-            producer = self._producer
-            future = producer.send(
-                record.topic,
-                key=record.key,
-                value=record.value,
-                headers=list(record.headers),
-                timestamp_ms=record.timestamp_ms,
-            )
-        except MessageSizeTooLargeError as error:
-            self._answer(sending, RecordTooLarge(str(error)))
+            producer = self._producer = self._producer or self._connect()
         except (KafkaError, OSError) as error:
-            self._answer(sending, BrokerUnavailable(str(error)))
-        except Exception as error:  # refused for good: this one thread must outlive any record
-            log.exception("record_not_sendable", client_id=self._client_id, topic=record.topic)
-            self._answer(sending, BrokerError(f"not sendable to {record.topic!r}: {error}"))
-        else:
-            future.add_callback(lambda written: self._answer(sending, _published(written)))
-            future.add_errback(lambda error: self._failed(sending, producer, error))
+            for place in range(len(sending.records)):
+                self._ended(sending, place, BrokerUnavailable(str(error)))
+            return
+        unavailable: BrokerUnavailable | None = None
+        for place, record in enumerate(sending.records):
+            if unavailable is not None:
+                self._ended(sending, place, unavailable)  # each would wait for Kafka anew
+                continue
+            try:
+                future = producer.send(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    timestamp_ms=record.timestamp_ms,
+                )
+            except MessageSizeTooLargeError as error:
+                self._ended(sending, place, RecordTooLarge(str(error)))
+            except (KafkaError, OSError) as error:
+                unavailable = BrokerUnavailable(str(error))
+                self._ended(sending, place, unavailable)
+            except Exception as error:  # refused for good: this one thread must outlive any record
+                log.exception("record_not_sendable", client_id=self._client_id, topic=record.topic)
+                self._ended(sending, place, BrokerError(f"not sendable to {record.topic!r}: {error}"))
+            else:
+                future.add_callback(self._written, sending, place)
+                future.add_errback(self._failed, sending, place, producer)
 
     def _connect(self) -> KafkaProducer:
         limit_ms = int(self._deadline_s * 1000)
@@ -256,26 +289,27 @@ class KafkaPublisher:
             metrics_enabled=False,
         )
 
-    def _failed(self, sending: _Sending, producer: KafkaProducer, error: BaseException) -> None:
+    def _written(self, sending: _Sending, place: int, written: Any) -> None:
+        self._ended(sending, place, PublishedRecord(written.topic, written.partition, written.offset, written.timestamp))
+
+    def _failed(self, sending: _Sending, place: int, producer: KafkaProducer, error: BaseException) -> None:
         if isinstance(error, MessageSizeTooLargeError):
-            self._answer(sending, RecordTooLarge(str(error)))
+            self._ended(sending, place, RecordTooLarge(str(error)))
             return
         if not getattr(error, "retriable", False):
             # a fatal state of the idempotent producer is for good
             self._loop.call_soon_threadsafe(self._retire, producer, repr(error))
-        self._answer(sending, BrokerUnavailable(repr(error)))
+        self._ended(sending, place, BrokerUnavailable(repr(error)))
 
-    def _answer(self, sending: _Sending, result: PublishedRecord | Exception) -> None:
-        def settle() -> None:
-            if sending.answer.done():
-                return  # its deadline was faster
-            if isinstance(result, Exception):
-                sending.answer.set_exception(result)
-            else:
-                sending.answer.set_result(result)
+    def _ended(self, sending: _Sending, place: int, outcome: PublishedRecord | BrokerError) -> None:
+        if sending.ended(place, outcome):
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, sending.answer)
 
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(settle)
+
+def _settle(answer: "asyncio.Future[None]") -> None:
+    if not answer.done():  # its deadline may have been faster
+        answer.set_result(None)
 
 
 def _end(producer: KafkaProducer, *, within_s: float) -> None:
@@ -291,10 +325,6 @@ def _end(producer: KafkaProducer, *, within_s: float) -> None:
         producer._sender.force_close()  # noqa: SLF001 - kafka-python has no public way to give up what is buffered
         producer._sender.join()  # noqa: SLF001
         producer.close(timeout=0)
-
-
-def _published(written: Any) -> PublishedRecord:
-    return PublishedRecord(written.topic, written.partition, written.offset, written.timestamp)
 
 
 async def _accepts(servers: Sequence[str]) -> bool:

@@ -14,9 +14,11 @@ from neutrality.broker.port import (
     BrokerError,
     ConsumedRecord,
     OutgoingRecord,
+    Overloaded,
     PublishedRecord,
     RecordTooLarge,
     TopicPartition,
+    all_published,
 )
 
 MAX_RECORD_BYTES = 1024 * 1024  # Kafka's default
@@ -105,12 +107,24 @@ class MemoryPublisher:
 
     async def publish(self, record: OutgoingRecord) -> PublishedRecord:
         """See RecordPublisher."""
-        await asyncio.sleep(0)
-        return self._broker.append(record)
+        return (await self.publish_all([record]))[0]
 
     async def publish_all(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord, ...]:
         """See RecordPublisher."""
-        return tuple([await self.publish(record) for record in records])
+        return all_published(await self.publish_each(records))
+
+    async def publish_each(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord | BrokerError, ...]:
+        """See RecordPublisher."""
+        await asyncio.sleep(0)
+        if isinstance(self._broker.failure, Overloaded):
+            raise self._broker.failure
+        return tuple([self._append(record) for record in records])
+
+    def _append(self, record: OutgoingRecord) -> PublishedRecord | BrokerError:
+        try:
+            return self._broker.append(record)
+        except BrokerError as error:
+            return error
 
     async def is_reachable(self) -> bool:
         """Whether publishing works now."""

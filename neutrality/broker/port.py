@@ -61,6 +61,14 @@ class RecordPublisher(Protocol):
         """Write records, in order within a key; the first error is raised once all have ended, and any of them may have been written."""
         ...
 
+    async def publish_each(self, records: Sequence[OutgoingRecord]) -> tuple[PublishedRecord | BrokerError, ...]:
+        """Write records, in order within a key, and tell what became of each.
+
+        Raises:
+            Overloaded: too many records are on their way; none of these was sent.
+        """
+        ...
+
     async def is_reachable(self) -> bool:
         """Whether the broker answers now."""
         ...
@@ -68,6 +76,16 @@ class RecordPublisher(Protocol):
     async def close(self) -> None:
         """Finish what was accepted, within the deadline."""
         ...
+
+
+def all_published(outcomes: Sequence[PublishedRecord | BrokerError]) -> tuple[PublishedRecord, ...]:
+    """The records, if all were written. Raises the first BrokerError."""
+    published = []
+    for outcome in outcomes:
+        if isinstance(outcome, BrokerError):
+            raise outcome
+        published.append(outcome)
+    return tuple(published)
 
 
 class RecordReader(Protocol):
@@ -114,4 +132,5 @@ __all__ = [
     "RecordTooLarge",
     "TopicMismatch",
     "TopicPartition",
+    "all_published",
 ]

@@ -142,6 +142,19 @@ def parse_event(document: bytes | str) -> Event:
     return event_from_document(raw)
 
 
+def event_from_line(line: bytes) -> Event:
+    """The same as `parse_event`, for many: a good event, which is nearly all of them, is read in one pass.
+
+    Raises:
+        InvalidEvent: with a pointer to each wrong field.
+    """
+    try:
+        event = _validate_json(line)
+    except ValueError:
+        return parse_event(line)
+    return event if "specversion" in event.model_fields_set else parse_event(line)
+
+
 def event_from_document(document: object) -> Event:
     """One CloudEvent from decoded JSON (dicts, lists, strings, numbers).
 
@@ -302,6 +315,7 @@ __all__ = [
     "event_from_document",
     "event_from_json",
     "event_from_kafka",
+    "event_from_line",
     "event_to_document",
     "event_to_json",
     "event_to_kafka",

@@ -59,22 +59,27 @@ class Content:
     headers: tuple[tuple[bytes, bytes], ...]
 
 
+def media_type_of(content_type: str | None) -> str:
+    """A Content-Type without its parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
 def content_of(media_type: str | None, headers: Sequence[tuple[bytes, bytes]]) -> Content:
     """What a request says it carries.
 
     Raises:
         UnknownMediaType: it is none of the three modes in UTF-8.
     """
-    essence, _, parameters = (media_type or "").partition(";")
+    _, _, parameters = (media_type or "").partition(";")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in _JSON_CHARSETS:
             raise UnknownMediaType("JSON is UTF-8; leave the charset out")
     try:
-        mode = Mode(essence.strip().lower())
+        mode = Mode(media_type_of(media_type))
     except ValueError as error:
         known = ", ".join(f"{mode.value} ({mode.name.lower()})" for mode in Mode)
-        raise UnknownMediaType(f"use one of {known}") from error
+        raise UnknownMediaType(f"use one of {known}, application/x-ndjson (lines)") from error
     return Content(mode, tuple((name.lower(), value) for name, value in headers if name.lower().startswith(_CE_PREFIX)))
 
 

@@ -6,7 +6,7 @@ sender sends all again, and the model counts an event once by its source and id.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -24,6 +24,7 @@ from neutrality.events.cloudevent import MAX_EVENT_BYTES, Event, InvalidEvent, P
 from neutrality.topics import CONTRACTS, OWNERSHIP, Topic
 from services.ingest.metrics import BrokerErrorKind, IngestMetrics
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _TOPICS: Final[dict[str, Topic]] = {"ownership": OWNERSHIP, "contracts": CONTRACTS}
 INPUT_TOPICS: Final = tuple(_TOPICS.values())
@@ -39,7 +40,7 @@ class Accepted:
     record: PublishedRecord
 
 
-def to_record(event: Event, accepted_at: datetime, epoch: datetime) -> OutgoingRecord:
+def to_record(event: Event, accepted_at: datetime) -> OutgoingRecord:
     """The record of an event; Kafka's CreateTime is when it was accepted.
 
     Raises:
@@ -53,7 +54,7 @@ def to_record(event: Event, accepted_at: datetime, epoch: datetime) -> OutgoingR
         key=event.key,
         value=value,
         headers=tuple(headers),
-        timestamp_ms=(accepted_at - epoch) // _MILLISECOND,
+        timestamp_ms=(accepted_at - _EPOCH) // _MILLISECOND,
     )
 
 
@@ -98,6 +99,39 @@ class Intake:
         for event in events:
             self._metrics.accepted(event)
         return tuple(Accepted(event, record) for event, record in zip(events, published, strict=True))
+
+    async def publish_each(
+        self, events: Sequence[Event], records: Sequence[OutgoingRecord]
+    ) -> tuple[Accepted | BrokerError, ...]:
+        """Write the records of events, and tell what became of each; returns once all in-sync replicas have them, or the deadline is over.
+
+        Raises:
+            Overloaded: too much is on its way; none was sent.
+        """
+        started_s = self._stopwatch_s()
+        try:
+            outcomes = await self._publisher.publish_each(records)
+        finally:
+            self._metrics.published(self._stopwatch_s() - started_s)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BrokerError)]
+        away = next((error for error in errors if isinstance(error, BrokerUnavailable)), None)
+        self._note(answers=away is None, reason=str(away))
+        if errors:
+            self._metrics.broker_failed(_kind(errors[0]))
+        found: list[Accepted | BrokerError] = []
+        for event, outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, PublishedRecord):
+                self._metrics.accepted(event)
+            found.append(Accepted(event, outcome) if isinstance(outcome, PublishedRecord) else outcome)
+        return tuple(found)
+
+    def record_of(self, event: Event) -> OutgoingRecord:
+        """The record of an event that is accepted now. Raises InvalidEvent if it is too large."""
+        return to_record(event, self._clock())
+
+    def refused(self, events: int) -> None:
+        """Some events were invalid."""
+        self._metrics.rejected("invalid_event", events)
 
     async def is_reachable(self) -> bool:
         """Whether Kafka answers now."""

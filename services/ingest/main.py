@@ -68,8 +68,13 @@ async def run(settings: IngestSettings) -> int:
         )
     )
     publisher = KafkaPublisher(
-        settings.bootstrap_servers, client_id="ingest", deadline=settings.deadline, max_in_flight=settings.max_in_flight
+        settings.bootstrap_servers,
+        client_id="ingest",
+        deadline=settings.deadline,
+        max_in_flight=settings.max_in_flight,
+        max_in_flight_bytes=settings.max_in_flight_bytes,
     )
+    stopping = asyncio.Event()
     intake = Intake(publisher, metrics, clock=_now, stopwatch_s=time.perf_counter)
 
     @contextlib.asynccontextmanager
@@ -82,9 +87,11 @@ async def run(settings: IngestSettings) -> int:
             with contextlib.suppress(asyncio.CancelledError):
                 await preparing
 
-    app = build_app(settings, intake, metrics, registry, topics_are_ready=lambda: preparation.done, lifespan=lifespan)
+    app = build_app(
+        settings, intake, metrics, registry, topics_are_ready=lambda: preparation.done, stopping=stopping, lifespan=lifespan
+    )
     try:
-        return await serve(app, settings.host, settings.port)
+        return await serve(app, settings.host, settings.port, on_stop=stopping.set)
     finally:
         await publisher.close()
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from neutrality.events.cloudevent import EVENT_TYPES, Event, short_type
 from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
 
-Reason = Literal["invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received"]
+Reason = Literal["invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received", "bad_compression"]
 BrokerErrorKind = Literal["unavailable", "overloaded", "record_too_large", "other"]
 REASONS: Final[tuple[str, ...]] = get_args(Reason)
 BROKER_ERROR_KINDS: Final[tuple[str, ...]] = get_args(BrokerErrorKind)

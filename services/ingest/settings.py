@@ -30,8 +30,21 @@ class IngestSettings(ServiceSettings):
     max_in_flight: Annotated[int, Field(ge=1_000, le=1_000_000, description="Records on their way before the answer is 503.")] = (
         10_000
     )
-    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024, description="Largest request body.")] = 1024 * 1024
+    max_body_bytes: Annotated[
+        int, Field(ge=1024, le=64 * 1024 * 1024, description="Largest request body, and largest line of a stream; inflated.")
+    ] = 1024 * 1024
     body_deadline_s: Annotated[float, Field(gt=0, le=300, description="How long a client may take to send a body.")] = 30.0
+
+    stream_idle_s: Annotated[float, Field(gt=0, le=3600, description="How long a stream of lines may pause.")] = 60.0
+    max_unread_bytes: Annotated[
+        int,
+        Field(
+            ge=1024 * 1024, le=2**40, description="Results of a stream that wait on disk for a client that does not read them."
+        ),
+    ] = 1024 * 1024 * 1024
+    max_in_flight_bytes: Annotated[
+        int, Field(ge=1024 * 1024, le=2**34, description="Bytes on their way to Kafka before the answer is 503.")
+    ] = 64 * 1024 * 1024
 
     @property
     def deadline(self) -> timedelta:

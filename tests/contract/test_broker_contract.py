@@ -21,6 +21,7 @@ from neutrality.broker.port import (
     ConsumedRecord,
     OutgoingRecord,
     Overloaded,
+    PublishedRecord,
     RecordPublisher,
     RecordReader,
     RecordTooLarge,
@@ -158,6 +159,30 @@ def test_a_record_that_is_too_large_is_refused_for_good(broker: Broker) -> None:
         publish(broker, [record(topic, "key", "x" * 2_000_000)])
 
 
+def test_each_record_has_an_outcome_of_its_own(broker: Broker) -> None:
+    topic = broker.topic()
+
+    async def run() -> tuple[PublishedRecord | BrokerError, ...]:
+        publisher = broker.publisher()
+        try:
+            return await publisher.publish_each(
+                [record(topic, "k", "1"), record(topic, "k", "x" * 2_000_000), record(topic, "k", "2")]
+            )
+        finally:
+            await publisher.close()
+
+    first, refused, second = asyncio.run(run())
+    assert isinstance(refused, RecordTooLarge)
+    assert isinstance(first, PublishedRecord)
+    assert isinstance(second, PublishedRecord)
+    assert (first.offset, second.offset) == (0, 1)
+    assert [found.value for found in read(broker.reader(topic), 2)] == [b"1", b"2"]
+
+
+def test_nothing_to_publish_is_published(broker: Broker) -> None:
+    assert publish(broker, []) == []
+
+
 def test_ensuring_topics_twice_changes_nothing_and_a_mismatch_is_named(kafka: EmbeddedKafka) -> None:
     name = f"contract-{next(_numbers)}"
     for _ in range(2):
@@ -217,6 +242,22 @@ def test_a_batch_over_the_bound_is_refused_before_any_of_it_is_sent() -> None:
         with pytest.raises(Overloaded):
             await publisher.publish_all([record("t", "k", "v")] * 6)
         assert time.monotonic() - started < 1.0
+        await publisher.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_in_flight_is_bounded_in_bytes_too_but_one_batch_always_finds_room() -> None:
+    async def run() -> None:
+        publisher = KafkaPublisher("127.0.0.1:1", client_id="nobody", deadline=timedelta(seconds=1), max_in_flight_bytes=100)
+        large = asyncio.create_task(publisher.publish(record("t", "k", "v" * 1000)))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="bytes are in flight"):
+            await publisher.publish(record("t", "k", "v"))
+        with pytest.raises(BrokerUnavailable):
+            await large
+        with pytest.raises(BrokerUnavailable):
+            await publisher.publish(record("t", "k", "v"))
         await publisher.close()
 
     asyncio.run(run())

@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord
 from neutrality.events.cloudevent import event_from_kafka, event_to_document
 from services.ingest.entrypoints.openapi import EXAMPLES
+from tests.support.ingest import DEADLINE_S, STRUCTURED, answers, free_port, running_ingest, wait_for
 
-STRUCTURED = {"content-type": "application/cloudevents+json"}
-DEADLINE_S = 2.0
 TOPICS = ("neutrality.ownership", "neutrality.contracts")
 
 
@@ -32,31 +30,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """Our own: a test kills it."""
     with EmbeddedKafka(data_dir=tmp_path_factory.mktemp("ingest-kafka"), port=0) as kafka:
         yield kafka
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    port = free_port()
-    env = (
-        os.environ
-        | {"INGEST_PORT": str(port), "INGEST_BOOTSTRAP_SERVERS": servers, "INGEST_DEADLINE_S": str(DEADLINE_S)}
-        | settings
-    )
-    with log.open("ab") as sink, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
-        process = subprocess.Popen([sys.executable, "-m", "services.ingest"], env=env, stderr=sink)
-        try:
-            wait_for(lambda: answers(client, "/health/live"), 20)
-            yield process, client
-        finally:
-            process.kill()
-            process.wait()
 
 
 def failures_in(log: Path) -> list[str]:
@@ -71,20 +44,6 @@ def failures_in(log: Path) -> list[str]:
         if "exception" in record and not record["logger"].startswith("kafka."):
             found.append(line)
     return found
-
-
-def answers(client: httpx.Client, path: str) -> bool:
-    try:
-        return client.get(path).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
-    until = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def send(client: httpx.Client, identity: str, kind: str = "interest") -> httpx.Response:
@@ -107,7 +66,7 @@ def read(servers: str, place: dict[str, Any]) -> ConsumedRecord:
 def test_an_event_is_in_kafka_when_accepted_through_an_outage_and_a_stop(broker: EmbeddedKafka, tmp_path: Path) -> None:
     servers = broker.bootstrap_servers
     log = tmp_path / "ingest.log"
-    with ingest(servers, log) as (process, client):
+    with running_ingest(servers, log) as (process, client):
         wait_for(lambda: answers(client, "/health/ready"), 30)
         before_ms = int(time.time() * 1000)
         response = send(client, "before")
@@ -142,7 +101,7 @@ def test_an_event_is_in_kafka_when_accepted_through_an_outage_and_a_stop(broker:
 
 
 def test_without_kafka_it_is_live_takes_nothing_and_stops_at_once(tmp_path: Path) -> None:
-    with ingest(f"127.0.0.1:{free_port()}", tmp_path / "ingest.log") as (process, client):
+    with running_ingest(f"127.0.0.1:{free_port()}", tmp_path / "ingest.log") as (process, client):
         assert client.get("/health/ready").status_code == 503
         response = send(client, "early")
         assert response.status_code == 503

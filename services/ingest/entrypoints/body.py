@@ -7,17 +7,34 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from neutrality.http import HttpProblem
+from services.ingest.inflating import ENCODINGS, BadCompression, Inflater, InflatesTooFar, UnknownEncoding, inflater
 
 _DISCARD_LIMIT_S: Final = 5.0
 _DISCARD_FACTOR: Final = 64  # times the bound: what we read and drop so that the client gets our answer instead of a reset
 
 
-async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> bytes:
-    """The body, at most `max_bytes` of it held at any time.
+def inflater_of(request: Request) -> Inflater:
+    """What undoes the request's Content-Encoding.
 
     Raises:
-        HttpProblem: 413 if it is larger, 408 if it takes too long or the client goes away.
+        HttpProblem: 415, with the encodings that are known (RFC 7694, section 3).
     """
+    try:
+        return inflater(request.headers.get("content-encoding"))
+    except UnknownEncoding as error:
+        headers = {"accept-encoding": ", ".join(ENCODINGS)}
+        raise HttpProblem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", f"Content-Encoding: {error}.", headers=headers
+        ) from error
+
+
+async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> bytes:
+    """The body without its Content-Encoding, at most `max_bytes` of it held at any time.
+
+    Raises:
+        HttpProblem: 413 if it is larger, 408 if it takes too long or the client goes away, 400 or 415 if it cannot be inflated.
+    """
+    encoding = inflater_of(request)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         if request.headers.get("expect", "").lower() != "100-continue":  # such a client has sent nothing yet
@@ -27,10 +44,10 @@ async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> b
     try:
         async with asyncio.timeout(deadline_s):
             async for chunk in request.stream():
-                if len(body) + len(chunk) > max_bytes:
+                if not all(_keep(body, piece, max_bytes) for piece in encoding.feed(chunk)):
                     break
-                body += chunk
             else:
+                encoding.finish()
                 return bytes(body)
     except TimeoutError as error:
         raise HttpProblem(
@@ -38,9 +55,24 @@ async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> b
         ) from error
     except ClientDisconnect as error:
         raise HttpProblem(HTTPStatus.REQUEST_TIMEOUT, "body-not-received", "The client went away.") from error
+    except BadCompression as error:
+        await _discard(request, max_bytes * _DISCARD_FACTOR)
+        raise HttpProblem(
+            HTTPStatus.BAD_REQUEST, "bad-compression", f"The body is not what its Content-Encoding says: {error}."
+        ) from error
+    except InflatesTooFar:
+        pass  # as any other that is too large
     del body
     await _discard(request, max_bytes * _DISCARD_FACTOR)
     raise _too_large(max_bytes)
+
+
+def _keep(body: bytearray, piece: bytes, max_bytes: int) -> bool:
+    """Whether the piece still found room."""
+    if len(body) + len(piece) > max_bytes:
+        return False
+    body += piece
+    return True
 
 
 async def _discard(request: Request, limit_bytes: int) -> None:

@@ -4,11 +4,12 @@ An answer of 202 means that Kafka has the events on all in-sync replicas. After 
 with the same `source` and `id`, they count once.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -18,12 +19,22 @@ from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerError, OutgoingRecord, Overloaded, RecordTooLarge
 from neutrality.events.cloudevent import Event
 from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metrics, add_problem_handlers
-from services.ingest.content import InvalidEvents, NotJson, TooManyEvents, UnknownMediaType, content_of, read_events
-from services.ingest.entrypoints.body import read_body
+from services.ingest.content import (
+    InvalidEvents,
+    NotJson,
+    TooManyEvents,
+    UnknownMediaType,
+    content_of,
+    media_type_of,
+    read_events,
+)
+from services.ingest.entrypoints import ndjson
+from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
 from services.ingest.handlers import Accepted, Intake, to_record
 from services.ingest.metrics import IngestMetrics, Reason
 from services.ingest.settings import IngestSettings
+from services.ingest.streams import LineStream
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -36,6 +47,8 @@ _REASONS: Final[dict[str, Reason]] = {
     "body-not-received": "body_not_received",
     "invalid-json": "invalid_json",
     "unsupported-media-type": "unsupported_media_type",
+    "unsupported-encoding": "unsupported_media_type",
+    "bad-compression": "bad_compression",
 }
 
 
@@ -46,9 +59,10 @@ def build_app(
     registry: CollectorRegistry,
     *,
     topics_are_ready: Callable[[], bool],
+    stopping: asyncio.Event | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """The HTTP application. It owns nothing: who makes `intake` ends it."""
+    """The HTTP application. It owns nothing: who makes `intake` ends it. Streams end once `stopping` is set."""
     app = FastAPI(
         title="Neutrality Watch: ingest",
         version="1",
@@ -58,7 +72,7 @@ def build_app(
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    _add_events(app, settings, intake, metrics, topics_are_ready)
+    _add_events(app, settings, intake, metrics, topics_are_ready, stopping or asyncio.Event())
 
     async def is_ready() -> bool:
         return topics_are_ready() and await intake.is_reachable()
@@ -71,7 +85,12 @@ def build_app(
 
 
 def _add_events(
-    app: FastAPI, settings: IngestSettings, intake: Intake, metrics: IngestMetrics, topics_are_ready: Callable[[], bool]
+    app: FastAPI,
+    settings: IngestSettings,
+    intake: Intake,
+    metrics: IngestMetrics,
+    topics_are_ready: Callable[[], bool],
+    stopping: asyncio.Event,
 ) -> None:
     @app.post(
         "/events",
@@ -83,11 +102,16 @@ def _add_events(
         openapi_extra=EVENTS_OPERATION,
     )
     async def post_events(request: Request) -> Response:
-        """One event (structured or binary mode) or a batch, taken as a whole or not at all.
+        """One event (structured or binary mode) or a batch, taken as a whole or not at all; or lines of events, each taken by itself.
 
         The answer comes once Kafka has every event on all in-sync replicas. After 503, send the same again: an event counts once by its
         `source` and `id`.
+
+        Lines (NDJSON, of any number) are answered with 200 and a line for each, in order, while they are still being sent, and a summary as the last.
+        `complete` in the summary tells whether all was read; if it is false, send the lines without a result again.
         """
+        if media_type_of(request.headers.get("content-type")) in ndjson.MEDIA_TYPES:
+            return _stream(request, settings, intake, topics_are_ready, stopping)
         with metrics.in_flight():
             return _answer(await _accept(request, settings, intake, metrics, topics_are_ready))
 
@@ -115,6 +139,21 @@ async def _accept(
         ) from error
 
 
+def _stream(
+    request: Request, settings: IngestSettings, intake: Intake, topics_are_ready: Callable[[], bool], stopping: asyncio.Event
+) -> Response:
+    """An answer that reads the request while it is sent. Raises HttpProblem if it cannot begin."""
+    inflater = inflater_of(request)
+    if not topics_are_ready():
+        raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
+    return ndjson.NdjsonAnswer(
+        LineStream(intake, inflater, max_line_bytes=settings.max_body_bytes),
+        ndjson.body_chunks(request, idle_s=settings.stream_idle_s, stopping=stopping),
+        minimal="return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower(),
+        max_waiting_bytes=settings.max_unread_bytes,
+    )
+
+
 async def _validated(
     request: Request, settings: IngestSettings, intake: Intake, metrics: IngestMetrics
 ) -> tuple[tuple[Event, ...], tuple[OutgoingRecord, ...]]:
@@ -122,7 +161,7 @@ async def _validated(
     records: list[OutgoingRecord] = []
 
     def keep_record(event: Event) -> None:
-        records.append(to_record(event, accepted_at, _EPOCH))
+        records.append(to_record(event, accepted_at))
 
     try:
         content = content_of(request.headers.get("content-type"), request.headers.raw)
@@ -162,19 +201,8 @@ def _unavailable(why: str, detail: str) -> HttpProblem:
 
 
 def _answer(accepted: tuple[Accepted, ...]) -> Response:
-    document = {"accepted": [_line(item) for item in accepted]}
+    document = {"accepted": [ndjson.accepted_document(item) for item in accepted]}
     return Response(orjson.dumps(document), HTTPStatus.ACCEPTED, media_type="application/json")
-
-
-def _line(item: Accepted) -> dict[str, Any]:
-    return {
-        "source": item.event.source,
-        "id": item.event.id,
-        "type": item.event.type,
-        "topic": item.record.topic,
-        "partition": item.record.partition,
-        "offset": item.record.offset,
-    }
 
 
 def openapi_document() -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 
 from neutrality.events.cloudevent import EVENT_MODELS, short_type
-from neutrality.http import problem_responses
+from neutrality.http import PROBLEM_SCHEMA, problem_responses
 from services.ingest.content import MAX_BATCH_EVENTS, Mode
+from services.ingest.entrypoints.ndjson import MEDIA_TYPE as NDJSON
+from services.ingest.inflating import ENCODINGS, MAX_RATIO
 
 _REF: Final = "#/components/schemas/{model}"
 
@@ -66,6 +69,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     ),
 }
 
+
+def _lines(*documents: Mapping[str, Any]) -> str:
+    return "".join(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE).decode() for document in documents)
+
+
 _ANY_EVENT: Final = {
     "oneOf": [{"$ref": _REF.format(model=model.__name__)} for model in EVENT_MODELS],
     "discriminator": {
@@ -91,6 +99,13 @@ EVENTS_OPERATION: Final[dict[str, Any]] = {
                 "schema": {"type": "array", "maxItems": MAX_BATCH_EVENTS, "items": _ANY_EVENT},
                 "examples": {"two": {"summary": "two events", "value": [EXAMPLES["entity"], EXAMPLES["interest"]]}},
             },
+            NDJSON: {
+                "schema": {
+                    "type": "string",
+                    "description": "One event (structured, as above) a line; any number of lines, streamed.",
+                },
+                "examples": {"two": {"summary": "two events", "value": _lines(EXAMPLES["entity"], EXAMPLES["interest"])}},
+            },
             Mode.BINARY.value: {
                 "schema": _ANY_DATA,
                 "examples": {
@@ -108,6 +123,22 @@ EVENTS_OPERATION: Final[dict[str, Any]] = {
             "description": "Binary mode only; percent-encoded UTF-8.",
         }
         for name in ("specversion", "id", "source", "type", "time", "subject")
+    ]
+    + [
+        {
+            "name": "content-encoding",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "enum": ["identity", *ENCODINGS]},
+            "description": f"How the body is compressed; it may inflate to {MAX_RATIO} times its size.",
+        },
+        {
+            "name": "prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "examples": ["return=minimal"]},
+            "description": "Lines only: `return=minimal` leaves the accepted ones out of the answer (RFC 7240).",
+        },
     ],
 }
 
@@ -122,13 +153,36 @@ _ACCEPTED_FIELDS: Final = {
 _RETRY_AFTER: Final = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 
 
+_RESULT: Final = {
+    "type": "object",
+    "required": ["line", "status"],
+    "properties": {
+        "line": {"type": "integer", "minimum": 1},
+        "status": {"type": "string", "enum": ["accepted", "rejected", "failed"]},
+        **_ACCEPTED_FIELDS,
+        "problem": PROBLEM_SCHEMA,
+    },
+}
+_SUMMARY: Final = {
+    "type": "object",
+    "required": ["complete", "accepted", "rejected", "failed"],
+    "properties": {
+        "complete": {"type": "boolean", "description": "Whether all was read. If not, send the lines without a result again."},
+        "accepted": {"type": "integer", "minimum": 0},
+        "rejected": {"type": "integer", "minimum": 0},
+        "failed": {"type": "integer", "minimum": 0},
+        "problem": PROBLEM_SCHEMA,
+    },
+}
+
+
 def _responses() -> dict[int | str, dict[str, Any]]:
     responses = problem_responses(
         {
-            400: "The body is not JSON.",
+            400: "The body is not JSON, or not compressed as it says.",
             408: "The body did not arrive in time.",
             413: "The body, the batch or an event is too large.",
-            415: "The Content-Type is none of the three.",
+            415: "The Content-Type is none of the four, or the Content-Encoding none that is known.",
             422: "An event is invalid; nothing was written. `errors` lists every problem, in a batch with the event's index first.",
             500: "The server failed.",
             503: "Kafka does not acknowledge, or too much is on its way. Send the same again: an event counts once by its source and id.",
@@ -136,6 +190,19 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     )
     responses[503]["headers"] = _RETRY_AFTER
     item = {"type": "object", "required": list(_ACCEPTED_FIELDS), "properties": _ACCEPTED_FIELDS}
+    responses[200] = {
+        "description": "Lines: a result for each, in order, while they are still being sent; a summary as the last.",
+        "headers": {"preference-applied": {"description": "`return=minimal`, if asked for.", "schema": {"type": "string"}}},
+        "content": {
+            NDJSON: {
+                "schema": {
+                    "type": "object",
+                    "description": "One of these a line.",
+                    "oneOf": [_RESULT, {"type": "object", "required": ["summary"], "properties": {"summary": _SUMMARY}}],
+                },
+            }
+        },
+    }
     responses[202] = {
         "description": "Kafka has every event on all in-sync replicas.",
         "content": {

@@ -3,76 +3,25 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
-import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerError, BrokerUnavailable, Overloaded, RecordTooLarge
 from neutrality.events.cloudevent import event_from_kafka, event_to_document
 from services.ingest.content import MAX_BATCH_EVENTS
-from services.ingest.entrypoints.http import build_app
 from services.ingest.entrypoints.openapi import EXAMPLES
-from services.ingest.handlers import Intake
-from services.ingest.metrics import IngestMetrics
-from services.ingest.settings import IngestSettings
+from tests.support.ingest import Ingest, problem
 
-NOW = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
 NOW_MS = 1795435200123
-STRUCTURED = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
-
-
-class Ingest:
-    """An ingest in this process, with a client."""
-
-    def __init__(self) -> None:
-        self.broker = MemoryBroker()
-        self.registry = CollectorRegistry()
-        self.prepared = True
-        self.clock: Callable[[], datetime] = lambda: NOW
-
-    def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
-        return asyncio.run(self._ask(method, path, **how))
-
-    def post(self, content: Any, headers: dict[str, str] | list[tuple[str, str]] = STRUCTURED) -> httpx.Response:
-        body = content if isinstance(content, bytes) or hasattr(content, "__aiter__") else json.dumps(content).encode()
-        return self.ask("POST", "/events", content=body, headers=headers)
-
-    def count(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(name, labels)
-
-    def records(self) -> int:
-        return len(self.broker.records("neutrality.ownership")) + len(self.broker.records("neutrality.contracts"))
-
-    async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
-        self.registry = CollectorRegistry()
-        metrics = IngestMetrics(self.registry)
-        intake = Intake(self.broker.publisher(), metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
-        settings = IngestSettings(body_deadline_s=0.2)
-        app = build_app(settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
-            return await client.request(method, path, **how)
 
 
 @pytest.fixture
 def ingest() -> Ingest:
     return Ingest()
-
-
-def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    document: dict[str, Any] = response.json()
-    assert document["type"] == f"urn:neutrality-watch:problem:{kind}"
-    assert document["status"] == status
-    assert document["title"]
-    return document
 
 
 def changed(name: str, **data: Any) -> dict[str, Any]:
