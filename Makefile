@@ -45,7 +45,7 @@ generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
 	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
 
-bench: $(STAMP) ## scoring on the real model, one keyed job beside its peers, recovery: one table; QUICK=--quick is over in minutes
+bench: $(STAMP) ## scoring on the real model, one keyed job beside its peers, recovery, ingest over HTTP: one table; QUICK=--quick is over in minutes
 	@$(BIN)/python -m benchmarks --output .local/bench.md $(QUICK)
 
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
