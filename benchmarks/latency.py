@@ -29,10 +29,10 @@ import psutil
 
 from neutrality.broker.kafka import KafkaReader, ensure_topics
 from neutrality.broker.port import ConsumedRecord
-from neutrality.cli.intake import Intake
 from neutrality.cli.score_log import TopicFollower
 from neutrality.cli.stack import Ports, Stack
 from neutrality.cli.subscriptions import put_subscription, stream_alerts
+from neutrality.client import Client
 from neutrality.events.alert import parse_alert
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.topics import SCORES, alerts_topic
@@ -175,8 +175,8 @@ def measure(stack: Stack, rate_per_s: float, seconds: float, *, stages: bool) ->
     """Warm up, then send; the times, the ids that were measured, how late the load was, and processor time by event in ms."""
     count = int(rate_per_s * seconds)
     vendors = -(-(count + WARM_UP) // STEPS)
-    with Intake(stack.ingest_url) as intake:
-        intake.send(preamble(vendors))
+    with Client(stack.ingest_url) as client:
+        client.send(preamble(vendors))
     put_subscription(stack.alerts_url, LAB, "bench", rules=["score_drop"], drop_points=0.5)
     ensure_topics(stack.bootstrap_servers, [alerts_topic(LAB)])  # alerts makes it with the first alert; we read from before
     times = Times()

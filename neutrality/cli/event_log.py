@@ -1,17 +1,15 @@
 """All events so far: from the two input topics, or from files when there is no broker."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from neutrality.broker.errors import BrokerError
 from neutrality.broker.kafka import KafkaReader
+from neutrality.cli.event_files import open_events, tell_problems
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.reading import Bad, Good, read_events
 from neutrality.events.cloudevent import Event, event_from_document
@@ -40,7 +38,7 @@ class LoadedLog:
 def load_log(bootstrap_servers: str, files: Sequence[str] | None) -> LoadedLog:
     """Everything so far. Ends the command if a file or Kafka cannot be read."""
     if files:
-        found = [item for file in files for item in read_events(content_of(file))]
+        found = [item for file in files for item in _read(file)]
         events = [event_from_document(item.document) for item in found if isinstance(item, Good)]
         log = LoadedLog(tuple((event, recorded_ms(event)) for event in events), sum(isinstance(item, Bad) for item in found))
     else:
@@ -48,6 +46,11 @@ def load_log(bootstrap_servers: str, files: Sequence[str] | None) -> LoadedLog:
     if log.rejected:
         errors().print(f"{log.rejected} records of the log are no events that count, and were passed over", style="yellow")
     return log
+
+
+def _read(file: str) -> list[Good | Bad]:
+    with open_events(file) as stream:
+        return list(read_events(stream))
 
 
 def _from_kafka(bootstrap_servers: str) -> LoadedLog:
@@ -64,24 +67,13 @@ def _from_kafka(bootstrap_servers: str) -> LoadedLog:
 
 def read_assumptions(file: str) -> tuple[Event, ...]:
     """The events of a file, all of which must be valid. Ends the command if one is not."""
-    found = list(read_events(content_of(file)))
+    found = _read(file)
     bad = [item for item in found if isinstance(item, Bad)]
     for refused in bad:
-        for problem in refused.problems:
-            errors().print(f"[red]{refused.place}[/]  {escape(problem.pointer or '(event)')}: {escape(problem.detail)}")
+        tell_problems(refused)
     if bad:
         end(f"{len(bad)} of {len(found)} are no events", Exit.FAILED)
     return tuple(event_from_document(item.document) for item in found if isinstance(item, Good))
-
-
-def content_of(file: str) -> bytes:
-    """A file's content; `-` is standard input. Ends the command if it cannot be read."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        end(f"cannot read {file}: {error.strerror}", Exit.USAGE)
 
 
 def recorded_ms(event: Event) -> int:

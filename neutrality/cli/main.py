@@ -13,6 +13,7 @@ from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
 from neutrality.cli.subscribe import subscribe
 from neutrality.cli.up import up
+from neutrality.cli.validate import validate
 from neutrality.cli.verify import verify
 from neutrality.cli.whatif import whatif
 
@@ -40,7 +41,7 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, publish, scores, explain, subscribe, whatif, replay, verify):
+for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify):
     app.command(epilog=EPILOG)(command)
 
 

@@ -1,21 +1,45 @@
 """`neutrality publish`: events from a file, a pipe or a shipped scenario, into ingest."""
 
-from collections import Counter
-from typing import Annotated
+import io
+import os
+import stat
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Any, BinaryIO, Self
 
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from neutrality.cli.addresses import DEFAULT_INGEST_URL, AsJson, IngestUrl
 from neutrality.cli.documents import print_json
-from neutrality.cli.event_log import content_of
+from neutrality.cli.event_files import Position, open_events, tell_problems
 from neutrality.cli.exits import Exit, end, errors
-from neutrality.cli.intake import Intake, IntakeError
-from neutrality.cli.reading import Bad, Good, read_events
-from neutrality.events.cloudevent import short_type
+from neutrality.cli.reading import Bad, read_events
+from neutrality.client import Accepted, Client, IngestError
+from neutrality.events.cloudevent import Problem, short_type
 from neutrality.scenario import UnknownScenario, load_scenario
+
+MAX_TOLD = 1_000  # refused events that `--json` lists
+
+
+@dataclass
+class _Tally:
+    """What became of the events so far."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def refuse(self, refused: Bad) -> None:
+        tell_problems(refused)
+        self.refused += 1
+        if len(self.told) < MAX_TOLD:
+            self.told.append({"place": refused.place, "problems": refused.problems})
 
 
 def publish(
@@ -26,6 +50,9 @@ def publish(
         str | None, typer.Option(help="A scenario that ships with the product, instead of a file: scale-ai-2025.")
     ] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the events as JSON lines instead of publishing them.")] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin at the beginning of a file that was published in part.")
+    ] = False,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
     patience_s: Annotated[
         float, typer.Option("--patience", min=0.0, help="Seconds to keep trying while Kafka or ingest is away.")
@@ -34,43 +61,111 @@ def publish(
 ) -> None:
     """Publish events (CloudEvents 1.0 in JSON), and end when Kafka has them.
 
-    Publishing a file again is harmless: an event counts once per source and id. Events that are none are shown with the
-    line, a pointer to the field and what is wrong with it; the others are published, and the exit code is 1.
+    A file of lines may be of any length; if publishing it is interrupted, the same command goes on where it ended. Publishing a
+    file again is harmless: an event counts once per source and id. Events that are none are shown with the line, a pointer to the
+    field and what is wrong with it; the others are published, and the exit code is 1.
 
     Example: neutrality publish --scenario scale-ai-2025 --print | neutrality publish -
     """
     if (file is None) == (scenario is None):
         end("give either FILE (or - for standard input) or --scenario", Exit.USAGE)
-    found = list(read_events(_content(file, scenario)))
-    good, bad = [item for item in found if isinstance(item, Good)], [item for item in found if isinstance(item, Bad)]
-    for refused in bad:
-        for problem in refused.problems:
-            errors().print(f"[red]{refused.place}[/]  {escape(problem.pointer or '(event)')}: {escape(problem.detail)}")
-    if show:
-        for item in good:
-            print_json(item.document)
-        raise typer.Exit(Exit.FAILED if bad else Exit.OK)
-    if good:
-        try:
-            with Intake(ingest_url, patience_s=patience_s) as intake:
-                intake.send(item.document for item in good)
-        except IntakeError as error:
-            end(str(error), Exit.UNREACHABLE if error.unreachable else Exit.FAILED)
-    counts = Counter(short_type(item.document["type"]) for item in good)
-    if as_json:
-        rejected = [{"place": item.place, "problems": item.problems} for item in bad]
-        print_json({"accepted": len(good), "by_type": dict(counts), "rejected": rejected})
-    else:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        Console(highlight=False).print(f"{len(good)} accepted{f' ({kinds})' if kinds else ''}, {len(bad)} refused")
-    if bad:
+    tally = _Tally()
+    with _open(file, scenario) as stream:
+        if show:
+            for item in read_events(stream):
+                if isinstance(item, Bad):
+                    tally.refuse(item)
+                else:
+                    print_json(item.document)
+        else:
+            _publish(stream, file, ingest_url, timedelta(seconds=patience_s), tally, from_start=from_start)
+    if not show:
+        _tell(tally, as_json=as_json)
+    if tally.refused:
         raise typer.Exit(Exit.FAILED)
 
 
-def _content(file: str | None, scenario: str | None) -> bytes:
+def _publish(stream: BinaryIO, file: str | None, url: str, patience: timedelta, tally: _Tally, *, from_start: bool) -> None:
+    position = Position(None, "") if file is None or file == "-" else Position.of(stream, file, url, from_start=from_start)
+    if position.number:
+        errors().print(f"going on after {position.number:,}, where the last run ended (--from-start begins anew)")
+    sent: deque[tuple[int, str]] = deque()
+
+    def documents() -> Iterator[dict[str, Any]]:
+        for item in read_events(stream):
+            if item.number <= position.number:
+                continue
+            if isinstance(item, Bad):
+                tally.refuse(item)
+                continue
+            sent.append((item.number, item.place))
+            yield item.document
+
+    try:
+        with Client(url, patience=patience) as client, _progress(stream) as advance:
+            for result in client.publish_all(documents()):
+                number, place = sent.popleft()
+                if isinstance(result, Accepted):
+                    tally.accepted[short_type(result.type)] += 1
+                else:
+                    tally.refuse(Bad(number, place, tuple(Problem(it.pointer, it.detail) for it in result.problems)))
+                position.passed(number)
+                advance(tally.accepted.total())
+    except IngestError as error:
+        position.save()
+        end(f"{error}{_how_to_go_on(position)}", Exit.UNREACHABLE if error.unreachable else Exit.FAILED)
+    except KeyboardInterrupt:
+        position.save()
+        end(f"interrupted{_how_to_go_on(position)}", Exit.FAILED)
+    position.forget()
+
+
+def _how_to_go_on(position: Position) -> str:
+    return f"\n  {position.number:,} are done; the same command goes on after them" if position.number else ""
+
+
+class _Bar:
+    """A progress bar on standard error, by how much of a file is read."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[accepted]:,} accepted"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=errors(), transient=True)
+        self._task = self._progress.add_task("", total=size, accepted=0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, accepted: int) -> None:
+        self._progress.update(self._task, completed=self._stream.tell(), accepted=accepted)
+
+
+def _progress(stream: BinaryIO) -> Any:
+    """What is called with the number of accepted events: a bar, where somebody sees it and the file's size is known."""
+    if errors().is_terminal and not isinstance(stream, io.BytesIO):
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return _Bar(stream, status.st_size)
+    return nullcontext(lambda _accepted: None)
+
+
+def _open(file: str | None, scenario: str | None) -> BinaryIO:
     if scenario is not None:
         try:
-            return b"\n".join(orjson.dumps(document) for document in load_scenario(scenario).documents())
+            return io.BytesIO(b"\n".join(orjson.dumps(document) for document in load_scenario(scenario).documents()))
         except UnknownScenario as error:
             end(str(error), Exit.USAGE)
-    return content_of(file or "-")
+    return open_events(file or "-")
+
+
+def _tell(tally: _Tally, *, as_json: bool) -> None:
+    accepted = tally.accepted.total()
+    if as_json:
+        print_json({"accepted": accepted, "by_type": dict(tally.accepted), "refused": tally.refused, "rejected": tally.told})
+    else:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.accepted.items()))
+        Console(highlight=False).print(f"{accepted} accepted{f' ({kinds})' if kinds else ''}, {tally.refused} refused")

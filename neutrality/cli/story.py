@@ -26,7 +26,7 @@ class Post(Protocol):
     """Hands events to ingest; returns when Kafka has them all."""
 
     def __call__(self, documents: Sequence[dict[str, Any]], /) -> object:
-        """Raises IntakeError if one was not accepted."""
+        """Raises IngestError if one was not accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from neutrality.cli.addresses import ALERTS_PORT, INGEST_PORT, KAFKA_PORT, METRI
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.folders import cache_folder
-from neutrality.cli.intake import Intake, IntakeError
 from neutrality.cli.live import JsonView, LiveView
 from neutrality.cli.signals import StopSignal
 from neutrality.cli.story import Patience, Story
 from neutrality.cli.subscriptions import AlertsError, put_subscription
 from neutrality.cli.supervisor import ServiceGaveUp
+from neutrality.client import Client, IngestError
 from neutrality.events.assessment import Assessment
 from neutrality.scenario import Expectations, load_expectations, load_scenario
 
@@ -119,7 +119,7 @@ def up(
             stack.forget()
         stack.start()
         failures = _go(run, play=play)
-    except (EmbeddedKafkaError, StackError, ServiceGaveUp, IntakeError, AlertsError, BrokerError) as error:
+    except (EmbeddedKafkaError, StackError, ServiceGaveUp, IngestError, AlertsError, BrokerError) as error:
         end(str(error), Exit.FAILED)
     except (_Interrupted, KeyboardInterrupt):
         if demo:
@@ -141,11 +141,11 @@ def _go(run: _Run, *, play: bool) -> list[str]:
     failures: list[str] = []
     with Readers(run.stack.bootstrap_servers, run.stack.alerts_url, run.expectations.labs, run.view.notice) as readers:
         run.view.remember(readers.known.values())
-        with Intake(run.stack.ingest_url, sleep=run.rest) as intake:
+        with Client(run.stack.ingest_url, sleep=run.rest) as client:
             story = Story(
                 load_scenario(SCENARIO),
                 run.expectations,
-                post=intake.send,
+                post=client.send,
                 happenings=readers.happenings,
                 view=run.view,
                 watch=run.watch,

@@ -11,8 +11,8 @@ import pytest
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader
 from neutrality.broker.port import OutgoingRecord
-from neutrality.cli.intake import Intake
 from neutrality.cli.stack import Stack
+from neutrality.client import Client
 from neutrality.topics import CONTRACTS, OWNERSHIP, REJECTED
 from tests.support.stack import PATIENCE_S, Scores, World, in_process, substance
 
@@ -55,8 +55,8 @@ def event(kind: str, identity: str, data: dict[str, Any], *, day: int = 1) -> di
 
 @pytest.fixture(scope="module", autouse=True)
 def known(stack: Stack) -> None:
-    with Intake(stack.ingest_url) as intake:
-        intake.send([entity("vendor", is_vendor=True), entity("lab-a", is_lab=True), entity("lab-b", is_lab=True)])
+    with Client(stack.ingest_url) as client:
+        client.send([entity("vendor", is_vendor=True), entity("lab-a", is_lab=True), entity("lab-b", is_lab=True)])
 
 
 WRONG = {
@@ -70,7 +70,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_event_is_refused_with_what_is_wrong_and_the_next_is_taken(stack: Stack, intake: Intake, case: str) -> None:
+def test_a_wrong_event_is_refused_with_what_is_wrong_and_the_next_is_taken(stack: Stack, client: Client, case: str) -> None:
     body, status, pointer = WRONG[case]
     response = httpx.post(f"{stack.ingest_url}/events", content=body, headers=STRUCTURED, timeout=30)
     assert response.status_code == status
@@ -79,7 +79,7 @@ def test_a_wrong_event_is_refused_with_what_is_wrong_and_the_next_is_taken(stack
     assert problem["detail"]
     if pointer:
         assert [error["pointer"].lstrip("#") for error in problem["errors"]] == [pointer]
-    assert intake.send([stake("lab-a", 0.0, number=2)]) == 1
+    assert client.send([stake("lab-a", 0.0, number=2)]) == 1
 
 
 GARBAGE = {
@@ -93,13 +93,13 @@ GARBAGE = {
 @pytest.mark.parametrize("topic", [OWNERSHIP.name, CONTRACTS.name])
 @pytest.mark.parametrize("case", GARBAGE)
 def test_garbage_straight_in_a_topic_is_set_aside_and_the_stream_goes_on(
-    stack: Stack, intake: Intake, scores: Scores, case: str, topic: str
+    stack: Stack, client: Client, scores: Scores, case: str, topic: str
 ) -> None:
     number = 3 + 2 * list(GARBAGE).index(case) + (topic == CONTRACTS.name)
     rejected = KafkaReader(stack.bootstrap_servers, (REJECTED.name,), client_id="test-rejected")
     try:
         place = asyncio.run(_produce(stack, topic, GARBAGE[case]))
-        intake.send([stake("lab-b", number / 100, number=number)])
+        client.send([stake("lab-b", number / 100, number=number)])
         scores.wait_for(VENDOR, lambda found: any(f" {number} %" in note.summary for note in found.claims))
         told = _await_rejected(rejected, place)
         assert told["errors"]
@@ -108,7 +108,7 @@ def test_garbage_straight_in_a_topic_is_set_aside_and_the_stream_goes_on(
         rejected.close()
 
 
-def test_shares_over_one_are_legal_scaled_down_and_flagged(intake: Intake, scores: Scores) -> None:
+def test_shares_over_one_are_legal_scaled_down_and_flagged(client: Client, scores: Scores) -> None:
     world = World("over")
     vendor = {"subject": world.entity("vendor"), "claim_id": "what", "is_vendor": True}
     told = [event("entity", "over-vendor", vendor)]
@@ -116,14 +116,14 @@ def test_shares_over_one_are_legal_scaled_down_and_flagged(intake: Intake, score
         told.append(event("entity", f"over-{lab}", {"subject": world.entity(lab), "claim_id": "what", "is_lab": True}))
         data = {"claim_id": lab, "interested_party": world.entity(lab), "interest_type": "shareholding", "share": {"exact": 0.8}}
         told.append(event("interest", f"over-{lab}-equity", {"subject": world.entity("vendor"), **data}))
-    intake.send(told)
+    client.send(told)
     wanted = substance(in_process(told)[world.entity("vendor")])
     found = scores.wait_for(world.entity("vendor"), lambda now: substance(now) == wanted)
     assert "shares_over_one" in found.flags
     assert found.headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.5) ** 2)
 
 
-def test_a_date_in_the_future_is_legal_and_pending_until_then(intake: Intake, scores: Scores) -> None:
+def test_a_date_in_the_future_is_legal_and_pending_until_then(client: Client, scores: Scores) -> None:
     world = World("future")
     vendor, lab = world.entity("vendor"), world.entity("lab")
     data = {"claim_id": "equity", "interested_party": lab, "interest_type": "shareholding", "share": {"exact": 0.5}}
@@ -132,7 +132,7 @@ def test_a_date_in_the_future_is_legal_and_pending_until_then(intake: Intake, sc
         event("entity", "future-lab", {"subject": lab, "claim_id": "what", "is_lab": True}),
         event("interest", "future-equity", {"subject": vendor, "effective_time": "2031-01-01T00:00:00Z", **data}),
     ]
-    intake.send(told)
+    client.send(told)
     wanted = substance(in_process(told)[vendor])
     found = scores.wait_for(vendor, lambda now: substance(now) == wanted)
     assert found.headline.confirmed == 100.0
@@ -163,15 +163,15 @@ def _await_rejected(reader: KafkaReader, place: tuple[str, int, int]) -> dict[st
 
 
 def test_a_vendor_with_more_evidence_than_kafkas_default_record_holds_is_assessed_and_the_stream_goes_on(
-    intake: Intake, scores: Scores
+    client: Client, scores: Scores
 ) -> None:
     world = World("heavy")
     vendor = world.entity("vendor")
     evidence = [{"kind": "named_press", "publisher": f"paper {number}", "quote": "x" * 2000} for number in range(50)]
-    intake.send([event("entity", "heavy-vendor", {"subject": vendor, "claim_id": "what", "is_vendor": True})])
+    client.send([event("entity", "heavy-vendor", {"subject": vendor, "claim_id": "what", "is_vendor": True})])
     for number in range(14):  # 14 claims of 100 kB: 1.4 MB in one assessment
         data = {"subject": vendor, "claim_id": f"c{number}", "interested_party": world.entity(f"fund-{number}")}
-        intake.send(
+        client.send(
             [
                 event(
                     "interest",
@@ -181,5 +181,5 @@ def test_a_vendor_with_more_evidence_than_kafkas_default_record_holds_is_assesse
             ]
         )
     assert len(scores.wait_for(vendor, lambda now: len(now.claims) == 15).claims) == 15
-    intake.send([stake("lab-b", 0.33, number=20)])
+    client.send([stake("lab-b", 0.33, number=20)])
     scores.wait_for(VENDOR, lambda found: any(" 33 %" in note.summary for note in found.claims))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from neutrality.cli.intake import Intake
 from neutrality.cli.stack import Stack
+from neutrality.client import Client
 from neutrality.events.assessment import Assessment, attribute
 from neutrality.scenario import load_expectations, load_scenario
 from tests.support.stack import Scores, Subscriber, World, in_process, substance
@@ -32,10 +32,10 @@ def subscribers(stack: Stack) -> Iterator[dict[str, Subscriber]]:
         subscriber.close()
 
 
-def tell_until(intake: Intake, scores: Scores, world: World, last: str) -> Assessment:
+def tell_until(client: Client, scores: Scores, world: World, last: str) -> Assessment:
     """Hand in every step up to and with `last`, and wait until what it says stands in the scores."""
     for step in SCENARIO.steps:
-        intake.send(world.documents(step.documents))
+        client.send(world.documents(step.documents))
         if step.key == last:
             break
     told = world.documents(
@@ -46,11 +46,11 @@ def tell_until(intake: Intake, scores: Scores, world: World, last: str) -> Asses
 
 
 def test_the_worked_example_comes_true_and_every_lab_is_told(
-    stack: Stack, intake: Intake, scores: Scores, subscribers: dict[str, Subscriber]
+    stack: Stack, client: Client, scores: Scores, subscribers: dict[str, Subscriber]
 ) -> None:
-    before = tell_until(intake, scores, STORY, "9")
+    before = tell_until(client, scores, STORY, "9")
     assert rounded(before, STORY) == {"google": 100.0, "openai": 91.4, "microsoft": 91.4, "xai": 91.4, "meta": 91.4}
-    announced = tell_until(intake, scores, STORY, "10a")
+    announced = tell_until(client, scores, STORY, "10a")
     assert rounded(announced, STORY) == rounded(before, STORY)
     for lab, subscriber in subscribers.items():
         score = announced.score_for(STORY.entity(lab))
@@ -61,17 +61,17 @@ def test_the_worked_example_comes_true_and_every_lab_is_told(
         assert "Meta takes 49 %" in reason.summary
         assert reason.lab == STORY.entity("meta")
         assert {item["publisher"] for item in reason.evidence} == {"Meta", "Scale AI"}
-    after = tell_until(intake, scores, STORY, "11b")
+    after = tell_until(client, scores, STORY, "11b")
     assert rounded(after, STORY) == {"google": 38.9, "openai": 35.6, "microsoft": 35.6, "xai": 35.6, "meta": 91.4}
     for subscriber in subscribers.values():
         for rule in ("score_drop", "grade"):
             subscriber.wait_for(lambda a, rule=rule: a.rule == rule and any(r.claim_id == "wang-ceo" for r in a.reasons))  # type: ignore[misc]
-    ended = tell_until(intake, scores, STORY, "20")
+    ended = tell_until(client, scores, STORY, "20")
     assert rounded(ended, STORY) == rounded(after, STORY)
 
 
-def test_ownership_costs_most_then_governance_and_votes_nothing(intake: Intake, scores: Scores) -> None:
-    ended = tell_until(intake, scores, STORY, "20")
+def test_ownership_costs_most_then_governance_and_votes_nothing(client: Client, scores: Scores) -> None:
+    ended = tell_until(client, scores, STORY, "20")
     costs: dict[str, float] = {}
     for row in attribute(ended, STORY.entity("google")):
         costs[row.channel] = costs.get(row.channel, 0.0) + row.points
@@ -89,7 +89,7 @@ def test_no_lab_is_told_twice_or_what_is_another_labs(subscribers: dict[str, Sub
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_any_order_with_repeats_ends_in_the_same_scores(intake: Intake, scores: Scores, seed: int) -> None:
+def test_any_order_with_repeats_ends_in_the_same_scores(client: Client, scores: Scores, seed: int) -> None:
     world = World(f"shuffled{seed}")
     told = world.documents(SCENARIO.documents())
     shuffled = told + told[::2]
@@ -97,20 +97,20 @@ def test_any_order_with_repeats_ends_in_the_same_scores(intake: Intake, scores: 
     chance.shuffle(shuffled)
     while shuffled:
         size = chance.randint(1, 8)
-        intake.send(shuffled[:size])
+        client.send(shuffled[:size])
         del shuffled[:size]
     wanted = substance(in_process(told)[world.entity("scale-ai")])
     scores.wait_for(world.entity("scale-ai"), lambda found: substance(found) == wanted)
 
 
-def test_taking_row_10_back_restores_the_earlier_score(intake: Intake, scores: Scores) -> None:
+def test_taking_row_10_back_restores_the_earlier_score(client: Client, scores: Scores) -> None:
     world = World("retracted")
     till_10 = [document for step in SCENARIO.steps if step.row <= 10 for document in step.documents]
     till_9 = [document for step in SCENARIO.steps if step.row <= 9 for document in step.documents]
-    intake.send(world.documents(till_10))
+    client.send(world.documents(till_10))
     vendor = world.entity("scale-ai")
     scores.wait_for(vendor, lambda found: round(found.score_for(world.entity("google")).confirmed, 1) == 60.8)
-    intake.send(_retraction(world, document) for document in till_10[len(till_9) :] if document["data"]["subject"] == "scale-ai")
+    client.send(_retraction(world, document) for document in till_10[len(till_9) :] if document["data"]["subject"] == "scale-ai")
     wanted = substance(in_process(world.documents(till_9))[vendor])
     restored = scores.wait_for(vendor, lambda found: substance(found) == wanted)
     assert rounded(restored, world) == {"google": 100.0, "openai": 91.4, "microsoft": 91.4, "xai": 91.4, "meta": 91.4}

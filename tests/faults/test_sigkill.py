@@ -10,8 +10,8 @@ from typing import Any, Self
 import pytest
 
 from neutrality.broker.kafka import KafkaReader
-from neutrality.cli.intake import Intake
 from neutrality.cli.stack import Stack
+from neutrality.client import Client
 from neutrality.events.alert import Alert, parse_alert
 from neutrality.events.cloudevent import event_from_kafka
 from neutrality.topics import OWNERSHIP, alerts_topic
@@ -63,7 +63,7 @@ def change(number: int) -> dict[str, Any]:
 
 
 class Flow:
-    """Hands in events at a steady pace from a thread of its own; keeps what was accepted. What failed is sent again (`Intake`)."""
+    """Hands in events at a steady pace from a thread of its own; keeps what was accepted. What failed is sent again (`Client`)."""
 
     def __init__(self, stack: Stack) -> None:
         self.accepted: list[dict[str, Any]] = []
@@ -82,12 +82,12 @@ class Flow:
 
     def _run(self) -> None:
         try:
-            with Intake(self._url, patience_s=80) as intake:
+            with Client(self._url, patience=timedelta(seconds=80)) as client:
                 number = 0
                 while not self._stopped.wait(1 / EVENTS_PER_S):
                     number += 1
                     document = change(number)
-                    intake.send([document])
+                    client.send([document])
                     self.accepted.append(document)
         except Exception as error:  # noqa: BLE001 - told by the test
             self.failure = error
@@ -109,10 +109,10 @@ def rest(stack: Stack, seconds: float) -> None:
 
 @pytest.mark.timeout(300)
 def test_killing_each_service_in_turn_loses_nothing_and_tells_nothing_twice(
-    stack: Stack, intake: Intake, scores: Scores, subscriber: Subscriber
+    stack: Stack, client: Client, scores: Scores, subscriber: Subscriber
 ) -> None:
     before = preamble()
-    intake.send(before)
+    client.send(before)
     with Flow(stack) as flow:
         rest(stack, 1.0)
         for service in ("scoring", "ingest", "alerts", "scoring"):

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from prometheus_client import CollectorRegistry
 
 from neutrality.broker.memory import MemoryBroker
@@ -108,3 +110,30 @@ def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.1)
+
+
+@contextmanager
+def served_ingest(broker: MemoryBroker) -> Iterator[str]:
+    """Ingest in a thread of this process, over a broker in memory, behind a real socket; yields its URL."""
+    port = free_port()
+    started = threading.Event()
+
+    async def serve() -> None:
+        registry = CollectorRegistry()
+        metrics = IngestMetrics(registry)
+        intake = Intake(broker.publisher(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
+        app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: True)
+        server.config.app = app
+        started.set()
+        await server.serve()
+
+    server = uvicorn.Server(uvicorn.Config(app="", port=port, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    started.wait()
+    wait_for(lambda: server.started, 10)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)

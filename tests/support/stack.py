@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from neutrality.broker.kafka import KafkaReader
-from neutrality.cli.intake import Intake
 from neutrality.cli.score_log import keep_newest, read_to_end
 from neutrality.cli.stack import Ports, Stack
 from neutrality.cli.subscriptions import put_subscription, stream_alerts
 from neutrality.cli.supervisor import Backoff
+from neutrality.client import Client
 from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment
 from neutrality.events.cloudevent import Event, event_from_document
@@ -98,8 +98,8 @@ def scores(stack: Stack) -> Iterator[Scores]:
 
 
 @pytest.fixture
-def intake(stack: Stack) -> Iterator[Intake]:
-    with Intake(stack.ingest_url) as client:
+def client(stack: Stack) -> Iterator[Client]:
+    with Client(stack.ingest_url) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ from neutrality.cli.exits import Exit
 from neutrality.cli.main import app
 
 NOBODY = "http://127.0.0.1:9"
-COMMANDS = ("up", "broker", "publish", "scores", "explain", "subscribe", "whatif", "replay", "verify")
+COMMANDS = ("up", "broker", "publish", "validate", "scores", "explain", "subscribe", "whatif", "replay", "verify")
 
 
 def test_the_version_is_printed() -> None:
@@ -43,7 +43,7 @@ def test_an_event_that_is_none_is_told_with_line_pointer_and_detail(tmp_path: Pa
     file.write_text('{"specversion":"1.0","type":"watch.neutrality.gossip.v1"}\n')
     result = CliRunner().invoke(app, ["publish", str(file), "--ingest-url", NOBODY])
     assert result.exit_code == Exit.FAILED
-    assert "event 1  /type: unknown type 'watch.neutrality.gossip.v1'" in result.stderr
+    assert "line 1  /type: unknown type 'watch.neutrality.gossip.v1'" in result.stderr
     assert "0 accepted, 1 refused" in result.output
 
 
