@@ -1,4 +1,4 @@
-"""JSON Schemas (Draft 2020-12) of all that crosses a border, and the topics' contracts, generated from the code that validates them.
+"""JSON Schemas (Draft 2020-12) of all that crosses a border, the topics' contracts and their AsyncAPI document, generated from the code.
 
 Run as `python -m neutrality.events.schemas [--check] FOLDER`; `--check` fails and names the files that have drifted.
 """
@@ -15,9 +15,11 @@ from pydantic import TypeAdapter
 
 from neutrality.events.alert import ALERT_TYPE, Alert
 from neutrality.events.assessment import ASSESSMENT_TYPE, Assessment
+from neutrality.events.asyncapi import asyncapi_document
 from neutrality.events.cloudevent import EVENT_MODELS, TYPE_PREFIX
 from neutrality.topics import TOPICS, alerts_topic
 
+ASYNCAPI = "asyncapi.json"  # beside the folder of the schemas that it refers to
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -35,11 +37,20 @@ def generated_files() -> Iterator[tuple[str, str]]:
     yield "topics.json", json.dumps(topics, indent=2) + "\n"
 
 
+def asyncapi_file() -> str:
+    """The AsyncAPI document of the topics."""
+    return json.dumps(asyncapi_document(), indent=2) + "\n"
+
+
 def drifted(folder: Path) -> list[str]:
-    """Files in `folder` that differ from what the code says, are missing, or are left over."""
+    """Files in and beside `folder` that differ from what the code says, are missing, or are left over."""
     expected = dict(generated_files())
     present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
-    return sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))
+    found = [name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name)]
+    beside = folder.parent / ASYNCAPI
+    if not beside.is_file() or beside.read_text(encoding="utf-8") != asyncapi_file():
+        found.append(ASYNCAPI)
+    return sorted(found)
 
 
 def _text(event_type: str, schema: dict[str, Any]) -> str:
@@ -60,6 +71,7 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, text in generated_files():
         (options.folder / name).write_text(text, encoding="utf-8")
+    (options.folder.parent / ASYNCAPI).write_text(asyncapi_file(), encoding="utf-8")
     return 0
 
 

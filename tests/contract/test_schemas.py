@@ -18,11 +18,13 @@ def test_the_committed_schemas_have_not_drifted() -> None:
 
 
 def test_a_changed_a_missing_and_a_left_over_schema_are_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "schemas"
+    folder.mkdir()
     for name, text in generated_files():
-        (tmp_path / name).write_text(text + (" " if name.startswith("role") else ""))
-    (tmp_path / "topics.json").unlink()
-    (tmp_path / "old.json").write_text("{}")
-    assert drifted(tmp_path) == ["old.json", "role.v1.schema.json", "topics.json"]
+        (folder / name).write_text(text + (" " if name.startswith("role") else ""))
+    (folder / "topics.json").unlink()
+    (folder / "old.json").write_text("{}")
+    assert drifted(folder) == ["asyncapi.json", "old.json", "role.v1.schema.json", "topics.json"]
 
 
 @pytest.mark.parametrize(
