@@ -174,7 +174,7 @@ class Bench:
             *_, last = connection.getresponse().read().splitlines()
             resident.append(self._process.memory_info().rss)
             summary = json.loads(last)["summary"]
-            if summary != {"complete": True, "accepted": events, "rejected": 0, "failed": 0}:
+            if summary != {"complete": True, "accepted": events, "duplicate": 0, "rejected": 0, "failed": 0}:
                 raise RuntimeError(f"{way}: {summary}")
             return []
 

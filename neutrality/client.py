@@ -54,7 +54,7 @@ class EventRejected(IngestError):  # noqa: N818 - named for what it is
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Kafka has the event, and where. `place` counts the events given, from 1."""
+    """Kafka has the event, and where; a `duplicate` it had already, with the same content. `place` counts the events given, from 1."""
 
     place: int
     source: str
@@ -63,11 +63,12 @@ class Accepted:
     topic: str
     partition: int
     offset: int
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The event is none that ingest takes; `problems` point into it. `place` counts the events given, from 1."""
+    """Ingest does not take the event; `problems` point into it. `place` counts the events given, from 1."""
 
     place: int
     problems: tuple[Problem, ...]
@@ -285,8 +286,9 @@ def _deliver(wave: _Wave, url: str, patience_s: float) -> Generator[_Step | None
 
 
 def _result(place: int, document: Mapping[str, Any]) -> Result:
-    if document["status"] == "accepted":
-        return Accepted(place, **{name: document[name] for name in ("source", "id", "type", "topic", "partition", "offset")})
+    if document["status"] in ("accepted", "duplicate"):
+        fields = {name: document[name] for name in ("source", "id", "type", "topic", "partition", "offset")}
+        return Accepted(place, **fields, duplicate=document["status"] == "duplicate")
     errors = document["problem"].get("errors", ())
     return Rejected(place, tuple(Problem(error["pointer"], error["detail"]) for error in errors))
 

@@ -20,8 +20,8 @@ from neutrality.cli.documents import print_json
 from neutrality.cli.event_files import Position, open_events, tell_problems
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.reading import Bad, read_events
-from neutrality.client import Accepted, Client, IngestError
-from neutrality.events.cloudevent import Problem, short_type
+from neutrality.client import Client, IngestError, Rejected, Result
+from neutrality.events.cloudevent import short_type
 from neutrality.scenario import UnknownScenario, load_scenario
 
 MAX_TOLD = 1_000  # refused events that `--json` lists
@@ -32,10 +32,21 @@ class _Tally:
     """What became of the events so far."""
 
     accepted: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
     refused: int = 0
     told: list[dict[str, Any]] = field(default_factory=list)
 
+    def take(self, result: Result, number: int, place: str) -> None:
+        """Count what became of an event; a refusal is told."""
+        if isinstance(result, Rejected):
+            self.refuse(Bad(number, place, result.problems))
+        elif result.duplicate:
+            self.duplicates += 1
+        else:
+            self.accepted[short_type(result.type)] += 1
+
     def refuse(self, refused: Bad) -> None:
+        """Tell what cannot be published."""
         tell_problems(refused)
         self.refused += 1
         if len(self.told) < MAX_TOLD:
@@ -105,12 +116,9 @@ def _publish(stream: BinaryIO, file: str | None, url: str, patience: timedelta, 
         with Client(url, patience=patience) as client, _progress(stream) as advance:
             for result in client.publish_all(documents()):
                 number, place = sent.popleft()
-                if isinstance(result, Accepted):
-                    tally.accepted[short_type(result.type)] += 1
-                else:
-                    tally.refuse(Bad(number, place, tuple(Problem(it.pointer, it.detail) for it in result.problems)))
+                tally.take(result, number, place)
                 position.passed(number)
-                advance(tally.accepted.total())
+                advance(tally.accepted.total() + tally.duplicates)
     except IngestError as error:
         position.save()
         end(f"{error}{_how_to_go_on(position)}", Exit.UNREACHABLE if error.unreachable else Exit.FAILED)
@@ -165,7 +173,16 @@ def _open(file: str | None, scenario: str | None) -> BinaryIO:
 def _tell(tally: _Tally, *, as_json: bool) -> None:
     accepted = tally.accepted.total()
     if as_json:
-        print_json({"accepted": accepted, "by_type": dict(tally.accepted), "refused": tally.refused, "rejected": tally.told})
+        print_json(
+            {
+                "accepted": accepted,
+                "by_type": dict(tally.accepted),
+                "duplicates": tally.duplicates,
+                "refused": tally.refused,
+                "rejected": tally.told,
+            }
+        )
     else:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.accepted.items()))
-        Console(highlight=False).print(f"{accepted} accepted{f' ({kinds})' if kinds else ''}, {tally.refused} refused")
+        known = f", {tally.duplicates} known already" if tally.duplicates else ""
+        Console(highlight=False).print(f"{accepted} accepted{f' ({kinds})' if kinds else ''}{known}, {tally.refused} refused")

@@ -27,7 +27,7 @@ from neutrality.cli.supervisor import Backoff, ServiceSpec, Supervised
 from neutrality.events.vocabulary import iso
 
 HOST: Final = "127.0.0.1"
-_KEPT: Final = ("kafka", "alerts.db", "alerts.db-wal", "alerts.db-shm", "alerts.db.lock", "scoring")
+_KEPT: Final = ("kafka", "alerts.db", "alerts.db-wal", "alerts.db-shm", "alerts.db.lock", "scoring", "ingest")
 _KAFKA_RESTARTS: Final = 3
 
 
@@ -252,6 +252,7 @@ class Stack:
             "INGEST_HOST": HOST,
             "INGEST_PORT": str(self.ports.ingest),
             "INGEST_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "INGEST_DATA_DIR": str(self.folder / "ingest"),
             "ALERTS_HOST": HOST,
             "ALERTS_PORT": str(self.ports.alerts),
             "ALERTS_BOOTSTRAP_SERVERS": self.bootstrap_servers,

@@ -18,17 +18,20 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from neutrality.broker.kafka import KafkaPublisher, ensure_topics
+from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics, topic_id
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from services.ingest.entrypoints.http import build_app, openapi_document
+from services.ingest.following import Following
 from services.ingest.handlers import INPUT_TOPICS, Intake
+from services.ingest.kept import ReceivedOnDisk, StoreInUse
 from services.ingest.metrics import IngestMetrics
 from services.ingest.preparation import TopicPreparation
 from services.ingest.settings import IngestSettings
 
 EXIT_FAILED: Final = 1
+_INPUTS: Final = tuple(topic.name for topic in INPUT_TOPICS)
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -48,13 +51,20 @@ def main() -> int:
         sys.stderr.write(f"ingest: {wrong_settings(error, 'INGEST_')}\n")
         return EXIT_MISUSE
     try:
-        return asyncio.run(run(settings))
+        received = ReceivedOnDisk(settings.data_dir)
+    except StoreInUse as error:
+        _log.error("store_unusable", error=str(error))
+        return EXIT_MISUSE
+    try:
+        return asyncio.run(run(settings, received))
     except Exception:  # noqa: BLE001 - logged, and the exit code tells the supervisor
         _log.exception("ingest_failed")
         return EXIT_FAILED
+    finally:
+        received.close()
 
 
-async def run(settings: IngestSettings) -> int:
+async def run(settings: IngestSettings, received: ReceivedOnDisk) -> int:
     """One process's life; returns the exit code."""
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
@@ -75,20 +85,38 @@ async def run(settings: IngestSettings) -> int:
         max_in_flight_bytes=settings.max_in_flight_bytes,
     )
     stopping = asyncio.Event()
-    intake = Intake(publisher, metrics, clock=_now, stopwatch_s=time.perf_counter)
+    following: Following | None = None
+    intake = Intake(publisher, received, metrics, clock=_now, stopwatch_s=time.perf_counter)
+
+    async def prepare() -> None:
+        nonlocal following
+        await preparation.run()
+        following = Following(
+            received,
+            partial(KafkaReader, settings.bootstrap_servers, _INPUTS, client_id="ingest-following"),
+            lambda: " ".join(topic_id(settings.bootstrap_servers, name) for name in _INPUTS),
+        )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(preparation.run(), name="ingest-topics")
+        preparing = asyncio.create_task(prepare(), name="ingest-topics")
         try:
             yield
         finally:
+            if following is not None:
+                following.stop()
             preparing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await preparing
 
     app = build_app(
-        settings, intake, metrics, registry, topics_are_ready=lambda: preparation.done, stopping=stopping, lifespan=lifespan
+        settings,
+        intake,
+        metrics,
+        registry,
+        topics_are_ready=lambda: following is not None and following.caught_up,
+        stopping=stopping,
+        lifespan=lifespan,
     )
     try:
         return await serve(app, settings.host, settings.port, on_stop=stopping.set)

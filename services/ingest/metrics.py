@@ -9,7 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from neutrality.events.cloudevent import EVENT_TYPES, Event, short_type
 from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
 
-Reason = Literal["invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received", "bad_compression"]
+Reason = Literal[
+    "invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received", "bad_compression", "conflict"
+]
 BrokerErrorKind = Literal["unavailable", "overloaded", "record_too_large", "other"]
 REASONS: Final[tuple[str, ...]] = get_args(Reason)
 BROKER_ERROR_KINDS: Final[tuple[str, ...]] = get_args(BrokerErrorKind)
@@ -22,6 +24,9 @@ class IngestMetrics:
         """Make every series."""
         self._accepted = Counter(
             "ingest_events_accepted_total", "Events that all in-sync replicas have.", ["type"], registry=registry
+        )
+        self._duplicates = Counter(
+            "ingest_events_duplicate_total", "Events that Kafka had already, with the same content.", ["type"], registry=registry
         )
         self._rejected = Counter(
             "ingest_events_rejected_total",
@@ -41,14 +46,15 @@ class IngestMetrics:
         self._in_flight = Gauge("ingest_requests_in_flight", "Requests with events being worked on.", registry=registry)
         for event_type in EVENT_TYPES:
             self._accepted.labels(short_type(event_type))
+            self._duplicates.labels(short_type(event_type))
         for reason in REASONS:
             self._rejected.labels(reason)
         for kind in BROKER_ERROR_KINDS:
             self._broker_errors.labels(kind)
 
-    def accepted(self, event: Event) -> None:
-        """An event is in Kafka."""
-        self._accepted.labels(short_type(event.type)).inc()
+    def accepted(self, event: Event, *, duplicate: bool) -> None:
+        """An event is in Kafka; a duplicate was so already."""
+        (self._duplicates if duplicate else self._accepted).labels(short_type(event.type)).inc()
 
     def rejected(self, reason: Reason, events: int = 1) -> None:
         """A request was refused."""

@@ -1,6 +1,7 @@
 """Ingest's settings, from environment variables `INGEST_...`; an unknown one is refused at start."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from neutrality.topics import DEFAULT_PARTITIONS
 
 
 class IngestSettings(ServiceSettings):
-    """One process. Any number of them may stand side by side; they hold no state."""
+    """One process. Any number of them may stand side by side, each with a data folder of its own; what is lost there is read from Kafka again."""
 
     model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True)
 
@@ -24,6 +25,9 @@ class IngestSettings(ServiceSettings):
         DEFAULT_PARTITIONS
     )
     replication_factor: Annotated[int, Field(ge=1, le=9, description="Of topics that this service creates.")] = 1
+    data_dir: Annotated[
+        Path, Field(description="Folder of what was received before, some 60 bytes an event; each process needs its own.")
+    ] = Path(".local/ingest")
     deadline_s: Annotated[
         float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge before the answer is 503.")
     ] = 5.0

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem, event_from_line
-from services.ingest.handlers import Accepted, Intake
+from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.lines import Line, LineSplitter
 
@@ -62,6 +62,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflicted:
+    """A line whose event has the source and id of another content."""
+
+    line: int
+    conflict: Conflict
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A line whose event Kafka did not acknowledge; it may be written all the same."""
 
@@ -69,7 +77,7 @@ class Failed:
     error: BrokerError
 
 
-Result = Taken | Refused | Failed
+Result = Taken | Refused | Conflicted | Failed
 
 
 @dataclass(slots=True)
@@ -77,6 +85,7 @@ class Summary:
     """What became of a stream so far. `cut`: why it was not read to its end."""
 
     accepted: int = 0
+    duplicate: int = 0
     rejected: int = 0
     failed: int = 0
     cut: StreamCut | None = None
@@ -84,9 +93,11 @@ class Summary:
     def count(self, result: Result) -> None:
         """One more line."""
         match result:
+            case Taken(accepted=Accepted(duplicate=True)):
+                self.duplicate += 1
             case Taken():
                 self.accepted += 1
-            case Refused():
+            case Refused() | Conflicted():
                 self.rejected += 1
             case Failed():
                 self.failed += 1
@@ -105,15 +116,22 @@ class _Group:
     def is_full(self) -> bool:
         return len(self.lines) + len(self.refused) >= GROUP_LINES or self.size_bytes >= GROUP_BYTES
 
-    def results(self, outcomes: Iterable[Accepted | BrokerError]) -> list[Result]:
-        written: list[Result] = [
-            Taken(line, outcome) if isinstance(outcome, Accepted) else Failed(line, outcome)
-            for line, outcome in zip(self.lines, outcomes, strict=True)
-        ]
+    def results(self, outcomes: Iterable[Outcome]) -> list[Result]:
+        written = [_result(line, outcome) for line, outcome in zip(self.lines, outcomes, strict=True)]
         return sorted([*written, *self.refused], key=lambda result: result.line)
 
 
-_Begun = tuple[_Group, asyncio.Task[Sequence[Accepted | BrokerError]]]
+def _result(line: int, outcome: Outcome) -> Result:
+    match outcome:
+        case Accepted():
+            return Taken(line, outcome)
+        case Conflict():
+            return Conflicted(line, outcome)
+        case _:
+            return Failed(line, outcome)
+
+
+_Begun = tuple[_Group, asyncio.Task[Sequence[Outcome]]]
 
 
 class LineStream:
@@ -209,7 +227,7 @@ class LineStream:
         if group.lines or group.refused:
             await self._begun.put((group, asyncio.create_task(self._publish(group), name="publishes lines")))
 
-    async def _publish(self, group: _Group) -> Sequence[Accepted | BrokerError]:
+    async def _publish(self, group: _Group) -> Sequence[Outcome]:
         if not group.events:
             return ()
         for _ in range(int(OVERLOADED_PATIENCE_S / OVERLOADED_PAUSE_S)):

@@ -100,6 +100,38 @@ def test_an_event_is_in_kafka_when_accepted_through_an_outage_and_a_stop(broker:
     assert not failures_in(log)
 
 
+def test_a_repeat_is_known_after_a_crash_with_the_folder_lost_and_by_another_ingest(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
+    servers = broker.bootstrap_servers
+    conflicting = EXAMPLES["interest"] | {"id": "once", "time": "2025-06-13T12:00:00Z"}
+    with running_ingest(servers, tmp_path / "first.log", INGEST_DATA_DIR=str(tmp_path / "first")) as (process, client):
+        wait_for(lambda: answers(client, "/health/ready"), 30)
+        first = send(client, "once").json()["accepted"][0]
+        assert not first["duplicate"]
+        process.kill()
+    with (
+        running_ingest(servers, tmp_path / "second.log", INGEST_DATA_DIR=str(tmp_path / "second")) as (_, second),
+        running_ingest(servers, tmp_path / "third.log", INGEST_DATA_DIR=str(tmp_path / "first")) as (_, third),
+    ):
+        for client in (second, third):
+            wait_for(lambda client=client: answers(client, "/health/ready"), 30)  # type: ignore[misc]
+            assert send(client, "once").json()["accepted"] == [first | {"duplicate": True}]
+            assert client.post("/events", json=conflicting, headers=STRUCTURED).status_code == 409
+        assert not send(second, "learnt").json()["accepted"][0]["duplicate"]
+        time.sleep(3)  # it reads what others write about once a second
+        assert send(third, "learnt").json()["accepted"][0]["duplicate"]
+        taken = subprocess.run(
+            [sys.executable, "-m", "services.ingest"],
+            env=os.environ | {"INGEST_DATA_DIR": str(tmp_path / "first"), "INGEST_PORT": "0"},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        assert taken.returncode == 2
+        assert b"another ingest" in taken.stdout + taken.stderr
+
+
 def test_without_kafka_it_is_live_takes_nothing_and_stops_at_once(tmp_path: Path) -> None:
     with running_ingest(f"127.0.0.1:{free_port()}", tmp_path / "ingest.log") as (process, client):
         assert client.get("/health/ready").status_code == 503

@@ -22,6 +22,7 @@ from neutrality.broker.memory import MemoryBroker
 from services.ingest.entrypoints.http import build_app
 from services.ingest.handlers import Intake
 from services.ingest.metrics import IngestMetrics
+from services.ingest.received import ReceivedInMemory
 from services.ingest.settings import IngestSettings
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
@@ -35,6 +36,7 @@ class Ingest:
     def __init__(self) -> None:
         self.broker = MemoryBroker()
         self.registry = CollectorRegistry()
+        self.received = ReceivedInMemory()
         self.prepared = True
         self.max_unread_bytes = 1024 * 1024
         self.clock: Callable[[], datetime] = lambda: NOW
@@ -55,7 +57,7 @@ class Ingest:
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         self.registry = CollectorRegistry()
         metrics = IngestMetrics(self.registry)
-        intake = Intake(self.broker.publisher(), metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
+        intake = Intake(self.broker.publisher(), self.received, metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
         settings = IngestSettings.model_construct(body_deadline_s=0.2, stream_idle_s=0.3, max_unread_bytes=self.max_unread_bytes)
         app = build_app(settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -86,6 +88,7 @@ def running_ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[s
     env = (
         os.environ
         | {"INGEST_PORT": str(port), "INGEST_BOOTSTRAP_SERVERS": servers, "INGEST_DEADLINE_S": str(DEADLINE_S)}
+        | {"INGEST_DATA_DIR": str(log.parent / "ingest-data")}
         | settings
     )
     with log.open("ab") as sink, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
@@ -121,7 +124,7 @@ def served_ingest(broker: MemoryBroker) -> Iterator[str]:
     async def serve() -> None:
         registry = CollectorRegistry()
         metrics = IngestMetrics(registry)
-        intake = Intake(broker.publisher(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
+        intake = Intake(broker.publisher(), ReceivedInMemory(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
         app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: True)
         server.config.app = app
         started.set()

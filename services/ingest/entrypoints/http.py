@@ -31,8 +31,9 @@ from services.ingest.content import (
 from services.ingest.entrypoints import ndjson
 from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
-from services.ingest.handlers import Accepted, Intake, to_record
+from services.ingest.handlers import Accepted, EventConflicts, Intake, to_record
 from services.ingest.metrics import IngestMetrics, Reason
+from services.ingest.received import ReceivedInMemory
 from services.ingest.settings import IngestSettings
 from services.ingest.streams import LineStream
 
@@ -126,6 +127,13 @@ async def _accept(
         raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
     try:
         return await intake.publish(events, records)
+    except EventConflicts as error:
+        faults = [
+            Fault(f"/{place}/id" if len(events) > 1 else "/id", ndjson.conflict_detail(conflict))
+            for place, conflict in error.conflicts.items()
+        ]
+        detail = "Nothing was written; `errors` lists every event that conflicts with another of its source and id."
+        raise HttpProblem(HTTPStatus.CONFLICT, "event-conflict", detail, errors=faults) from error
     except Overloaded as error:
         raise _unavailable("overloaded", "Too many events are on their way to Kafka.") from error
     except RecordTooLarge as error:
@@ -201,7 +209,7 @@ def _unavailable(why: str, detail: str) -> HttpProblem:
 
 
 def _answer(accepted: tuple[Accepted, ...]) -> Response:
-    document = {"accepted": [ndjson.accepted_document(item) for item in accepted]}
+    document = {"accepted": [ndjson.place_document(item) | {"duplicate": item.duplicate} for item in accepted]}
     return Response(orjson.dumps(document), HTTPStatus.ACCEPTED, media_type="application/json")
 
 
@@ -209,6 +217,6 @@ def openapi_document() -> str:
     """The OpenAPI document as committed in contracts/openapi/ingest.json."""
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
-    intake = Intake(MemoryBroker().publisher(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0)
+    intake = Intake(MemoryBroker().publisher(), ReceivedInMemory(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0)
     app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: False)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

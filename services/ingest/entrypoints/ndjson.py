@@ -15,8 +15,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from neutrality.http import Fault, HttpProblem
 from services.ingest.entrypoints.spool import Spool
-from services.ingest.handlers import Accepted
-from services.ingest.streams import Failed, LineStream, Refused, Result, StreamCut, Summary, Taken
+from services.ingest.handlers import Accepted, Conflict
+from services.ingest.streams import Conflicted, Failed, LineStream, Refused, Result, StreamCut, Summary, Taken
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 MEDIA_TYPES: Final = frozenset({MEDIA_TYPE, "application/ndjson", "application/jsonl"})
@@ -104,17 +104,29 @@ def _lines(results: Iterable[Result], *, minimal: bool) -> bytes:
 def _document(result: Result) -> dict[str, Any]:
     match result:
         case Taken(line, accepted):
-            return {"line": line, "status": "accepted", **accepted_document(accepted)}
+            return {"line": line, "status": "duplicate" if accepted.duplicate else "accepted", **place_document(accepted)}
         case Refused(line, problems):
             faults = [Fault(problem.pointer, problem.detail) for problem in problems]
             problem = HttpProblem(422, "invalid-event", "Nothing was written.", title="Invalid event", errors=faults)
+            return {"line": line, "status": "rejected", "problem": problem.document()}
+        case Conflicted(line, conflict):
+            fault = Fault("/id", conflict_detail(conflict))
+            problem = HttpProblem(409, "event-conflict", "Nothing was written.", errors=[fault])
             return {"line": line, "status": "rejected", "problem": problem.document()}
         case Failed(line, error):
             problem = HttpProblem(503, "broker-unavailable", f"{error}. It may have been written; send it again, it counts once.")
             return {"line": line, "status": "failed", "problem": problem.document()}
 
 
-def accepted_document(accepted: Accepted) -> dict[str, Any]:
+def conflict_detail(conflict: Conflict) -> str:
+    """What is wrong, and what to do."""
+    record = conflict.record
+    place = f"lies in {record.topic}, partition {record.partition}, offset {record.offset}" if record else "is being written"
+    advice = "give this one an id of its own, or take that one back with a correction"
+    return f"an event of this source and id, but with other content, {place}; {advice}"
+
+
+def place_document(accepted: Accepted) -> dict[str, Any]:
     """An event that Kafka has, and where."""
     return {
         "source": accepted.event.source,
@@ -131,6 +143,7 @@ def _summary(summary: Summary) -> bytes:
     found: dict[str, Any] = {
         "complete": cut is None,
         "accepted": summary.accepted,
+        "duplicate": summary.duplicate,
         "rejected": summary.rejected,
         "failed": summary.failed,
     }

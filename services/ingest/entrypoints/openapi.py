@@ -158,17 +158,18 @@ _RESULT: Final = {
     "required": ["line", "status"],
     "properties": {
         "line": {"type": "integer", "minimum": 1},
-        "status": {"type": "string", "enum": ["accepted", "rejected", "failed"]},
+        "status": {"type": "string", "enum": ["accepted", "duplicate", "rejected", "failed"]},
         **_ACCEPTED_FIELDS,
         "problem": PROBLEM_SCHEMA,
     },
 }
 _SUMMARY: Final = {
     "type": "object",
-    "required": ["complete", "accepted", "rejected", "failed"],
+    "required": ["complete", "accepted", "duplicate", "rejected", "failed"],
     "properties": {
         "complete": {"type": "boolean", "description": "Whether all was read. If not, send the lines without a result again."},
         "accepted": {"type": "integer", "minimum": 0},
+        "duplicate": {"type": "integer", "minimum": 0, "description": "Were there already, with the same content."},
         "rejected": {"type": "integer", "minimum": 0},
         "failed": {"type": "integer", "minimum": 0},
         "problem": PROBLEM_SCHEMA,
@@ -181,6 +182,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         {
             400: "The body is not JSON, or not compressed as it says.",
             408: "The body did not arrive in time.",
+            409: "An event has the source and id of another content; nothing was written. `errors` lists every one.",
             413: "The body, the batch or an event is too large.",
             415: "The Content-Type is none of the four, or the Content-Encoding none that is known.",
             422: "An event is invalid; nothing was written. `errors` lists every problem, in a batch with the event's index first.",
@@ -189,7 +191,8 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         }
     )
     responses[503]["headers"] = _RETRY_AFTER
-    item = {"type": "object", "required": list(_ACCEPTED_FIELDS), "properties": _ACCEPTED_FIELDS}
+    fields = {**_ACCEPTED_FIELDS, "duplicate": {"type": "boolean", "description": "It was there already, with the same content."}}
+    item = {"type": "object", "required": list(fields), "properties": fields}
     responses[200] = {
         "description": "Lines: a result for each, in order, while they are still being sent; a summary as the last.",
         "headers": {"preference-applied": {"description": "`return=minimal`, if asked for.", "schema": {"type": "string"}}},

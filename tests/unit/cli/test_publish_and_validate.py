@@ -84,11 +84,13 @@ def test_a_run_that_was_interrupted_goes_on_where_it_ended(tmp_path: Path, url: 
     result = publish(file, url)
     assert result.exit_code == Exit.OK, result.output
     assert f"going on after {MAX_LINES:,}" in result.stderr
-    assert f"{MAX_LINES} accepted ({MAX_LINES} interest), 0 refused\n" in result.stdout
-    assert len(ids(broker)) == before + MAX_LINES
+    assert (
+        f"{count - before} accepted ({count - before} interest), {before - MAX_LINES} known already, 0 refused\n" in result.stdout
+    )
+    assert len(ids(broker)) == count
     assert set(ids(broker)) == {f"event-{number}" for number in range(count)}
     assert not list(kept.iterdir())
-    assert json.loads(publish(file, url, "--json").stdout.splitlines()[-1])["accepted"] == count
+    assert json.loads(publish(file, url, "--json").stdout.splitlines()[-1])["duplicates"] == count
 
 
 def test_another_file_under_the_same_name_begins_at_its_beginning(
@@ -106,9 +108,9 @@ def test_another_file_under_the_same_name_begins_at_its_beginning(
         more.write("\n" + line(10))
     assert publish(file, url).stdout.count("6 accepted"), "it has grown, and is the same"
     state.write_text(json.dumps({"head": "another", "length": 5, "number": 5}))
-    assert publish(file, url).stdout.count("11 accepted")
+    assert publish(file, url).stdout.count("5 accepted (5 interest), 6 known already")
     state.write_text("no json")
-    assert publish(file, url, "--from-start").stdout.count("11 accepted")
+    assert publish(file, url, "--from-start").stdout.count("11 known already")
 
 
 def test_a_pipe_is_published_to_its_end(url: str, broker: MemoryBroker) -> None:

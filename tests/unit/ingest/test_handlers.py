@@ -11,6 +11,7 @@ from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerUnavailable
 from services.ingest.handlers import Intake, to_record
 from services.ingest.metrics import IngestMetrics
+from services.ingest.received import ReceivedInMemory
 from tests.support.events import vendor
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -20,10 +21,17 @@ def test_one_log_line_per_change_of_kafkas_state() -> None:
     broker = MemoryBroker()
     registry = CollectorRegistry()
     seconds = iter(range(100))
-    intake = Intake(broker.publisher(), IngestMetrics(registry), clock=lambda: NOW, stopwatch_s=lambda: float(next(seconds)))
-    event = vendor("v")
+    intake = Intake(
+        broker.publisher(),
+        ReceivedInMemory(),
+        IngestMetrics(registry),
+        clock=lambda: NOW,
+        stopwatch_s=lambda: float(next(seconds)),
+    )
+    names = iter(range(100))
 
     async def publish() -> None:
+        event = vendor(f"v{next(names)}")
         await intake.publish([event], [to_record(event, NOW)])
 
     with capture_logs() as logs:

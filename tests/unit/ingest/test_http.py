@@ -52,6 +52,7 @@ def test_an_accepted_event_is_in_its_topic_with_the_subject_as_key(ingest: Inges
                 "topic": topic,
                 "partition": record.partition,
                 "offset": record.offset,
+                "duplicate": False,
             }
         ]
     }
@@ -96,6 +97,48 @@ def test_a_batch_is_answered_in_its_order(ingest: Ingest) -> None:
     assert response.status_code == 202
     assert [item["id"] for item in response.json()["accepted"]] == [event["id"] for event in EXAMPLES.values()]
     assert ingest.records() == len(EXAMPLES)
+
+
+def test_a_repeat_with_the_same_content_is_a_duplicate_and_one_with_another_a_conflict(ingest: Ingest) -> None:
+    first = ingest.post(EXAMPLES["role"]).json()["accepted"][0]
+    spaced = json.dumps(dict(reversed(EXAMPLES["role"].items())), indent=4).encode()
+    again = ingest.post(spaced)
+    assert again.status_code == 202
+    assert again.json()["accepted"] == [first | {"duplicate": True}]
+    assert ingest.count("ingest_events_duplicate_total", type="role") == 1
+    assert ingest.count("ingest_events_accepted_total", type="role") == 0
+    other = EXAMPLES["role"] | {"time": "2025-06-13T12:00:00Z"}
+    document = problem(ingest.post(other), 409, "event-conflict")
+    assert document["errors"][0]["pointer"] == "/id"
+    assert f"offset {first['offset']}" in document["errors"][0]["detail"]
+    assert ingest.count("ingest_events_rejected_total", reason="conflict") == 1
+    assert ingest.records() == 1
+
+
+def test_a_batch_with_a_conflict_is_not_written_at_all(ingest: Ingest) -> None:
+    role = EXAMPLES["role"]
+    ingest.post(role)
+    changed_role = role | {"time": "2025-06-13T12:00:00Z"}
+    document = problem(ingest.post([EXAMPLES["interest"], changed_role], BATCH), 409, "event-conflict")
+    assert [error["pointer"] for error in document["errors"]] == ["/1/id"]
+    new = EXAMPLES["entity"]
+    document = problem(ingest.post([new, new | {"time": "2025-06-13T12:00:00Z"}], BATCH), 409, "event-conflict")
+    assert "is being written" in document["errors"][0]["detail"]
+    assert ingest.records() == 1
+
+
+def test_repeats_within_a_batch_are_written_once(ingest: Ingest) -> None:
+    response = ingest.post([EXAMPLES["role"], EXAMPLES["entity"], EXAMPLES["role"]], BATCH)
+    assert [item["duplicate"] for item in response.json()["accepted"]] == [False, False, True]
+    assert response.json()["accepted"][0]["offset"] == response.json()["accepted"][2]["offset"]
+    assert ingest.records() == 2
+
+
+def test_what_kafka_did_not_take_is_no_duplicate_afterwards(ingest: Ingest) -> None:
+    ingest.broker.fail_with(BrokerUnavailable("away"))
+    assert ingest.post(EXAMPLES["role"]).status_code == 503
+    ingest.broker.fail_with(None)
+    assert ingest.post(EXAMPLES["role"]).json()["accepted"][0]["duplicate"] is False
 
 
 def test_an_empty_batch_is_accepted(ingest: Ingest) -> None:

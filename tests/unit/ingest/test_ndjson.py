@@ -66,10 +66,22 @@ def test_each_line_has_a_result_of_its_own_in_order_and_what_is_good_is_written(
     }
     assert results[3]["problem"]["errors"][0]["pointer"] == "/type"
     assert results[3]["problem"]["type"] == "urn:neutrality-watch:problem:invalid-event"
-    assert summary == {"complete": True, "accepted": 3, "rejected": 2, "failed": 0}
+    assert summary == {"complete": True, "accepted": 3, "duplicate": 0, "rejected": 2, "failed": 0}
     assert ingest.records() == 3
     assert ingest.count("ingest_events_accepted_total", type="interest") == 3
     assert ingest.count("ingest_events_rejected_total", reason="invalid_event") == 2
+
+
+def test_repeats_and_conflicts_are_told_line_by_line(ingest: Ingest) -> None:
+    other = json.dumps(EXAMPLES["interest"] | {"id": "event-1", "time": "2025-06-13T12:00:00Z"}).encode()
+    results, summary = send(ingest, b"\n".join([event(1), event(2), event(1), other]))
+    assert [result["status"] for result in results] == ["accepted", "accepted", "duplicate", "rejected"]
+    assert results[2] | {"line": 1, "status": "accepted"} == results[0]
+    assert results[3]["problem"]["status"] == 409
+    assert summary == {"complete": True, "accepted": 2, "duplicate": 1, "rejected": 1, "failed": 0}
+    results, _ = send(ingest, b"\n".join([event(1), other]))
+    assert [result["status"] for result in results] == ["duplicate", "rejected"]
+    assert ingest.records() == 2
 
 
 def test_an_event_must_name_its_specversion_in_a_line_too(ingest: Ingest) -> None:
@@ -154,7 +166,7 @@ def test_an_overload_makes_the_stream_wait(ingest: Ingest) -> None:
         yield event(2) + b"\n"
 
     _, summary = send(ingest, body())
-    assert summary == {"complete": True, "accepted": 2, "rejected": 0, "failed": 0}
+    assert summary == {"complete": True, "accepted": 2, "duplicate": 0, "rejected": 0, "failed": 0}
 
 
 def test_before_there_are_topics_a_stream_is_not_begun(ingest: Ingest) -> None:
@@ -184,7 +196,7 @@ def test_a_client_that_does_not_read_its_results_is_cut_off(ingest: Ingest) -> N
 
 
 def test_an_empty_stream_is_complete(ingest: Ingest) -> None:
-    assert send(ingest, b"") == ([], {"complete": True, "accepted": 0, "rejected": 0, "failed": 0})
+    assert send(ingest, b"") == ([], {"complete": True, "accepted": 0, "duplicate": 0, "rejected": 0, "failed": 0})
 
 
 @settings(max_examples=30, deadline=None)
