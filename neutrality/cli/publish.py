@@ -137,9 +137,14 @@ class _Bar:
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
-        columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[accepted]:,} accepted"), TimeRemainingColumn())
+        columns = (
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[accepted]:,} accepted, {task.fields[rate]:,.0f}/s"),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=errors(), transient=True)
-        self._task = self._progress.add_task("", total=size, accepted=0)
+        self._task = self._progress.add_task("", total=size, accepted=0, rate=0.0)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -149,7 +154,8 @@ class _Bar:
         self._progress.stop()
 
     def __call__(self, accepted: int) -> None:
-        self._progress.update(self._task, completed=self._stream.tell(), accepted=accepted)
+        rate = accepted / (self._progress.tasks[0].elapsed or 1.0)
+        self._progress.update(self._task, completed=self._stream.tell(), accepted=accepted, rate=rate)
 
 
 def _progress(stream: BinaryIO) -> Any:
