@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -139,13 +140,13 @@ class Bench:
     def paced(self, rate: int, seconds: float) -> Run:
         """Single events at a rate."""
         found = bodies(int(rate * seconds), 1, lambda one: json.dumps(one[0]).encode())
-        idle: list[http.client.HTTPConnection] = [self._connect() for _ in range(CONNECTIONS)]
+        idle = deque(self._connect() for _ in range(CONNECTIONS))
         began_s = time.perf_counter()
 
         def one(place: int) -> float:
             due_s = began_s + place / rate
             time.sleep(max(0.0, due_s - time.perf_counter()))
-            connection = idle.pop()
+            connection = idle.popleft()  # in turn: the server closes what is idle for 5 s
             post(connection, found[place], STRUCTURED)
             idle.append(connection)
             return time.perf_counter() - due_s

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from neutrality.broker.port import BrokerUnavailable, RecordReader, TopicPartition
-from services.ingest.received import Known, Received, known_of
+from services.ingest.received import Known, OwnWrites, Received, known_of
 
 
 class OpenReader(Protocol):
@@ -26,6 +26,8 @@ class OpenReader(Protocol):
 
 _POLL: Final = timedelta(seconds=1)
 _PAUSE_S: Final = 1.0
+_PERIOD_S: Final = 1.0
+_MANY: Final = 1_000
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -33,9 +35,10 @@ _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 class Following:
     """Made once the topics are there; `stop` ends it."""
 
-    def __init__(self, received: Received, open_reader: OpenReader, identify: Callable[[], str]) -> None:
+    def __init__(self, received: Received, own: OwnWrites, open_reader: OpenReader, identify: Callable[[], str]) -> None:
         """Begin to read where `received` was read to, if that was in the same topics: `identify` asks Kafka which they are."""
-        self._received, self._open_reader, self._identify = received, open_reader, identify
+        self._received, self._own = received, own
+        self._open_reader, self._identify = open_reader, identify
         self._loop = asyncio.get_running_loop()
         self._stopped = threading.Event()
         self._positions: dict[TopicPartition, int] = {}
@@ -77,12 +80,15 @@ class Following:
             if not self.caught_up and all(reader.positions()[partition] >= end for partition, end in ends.items()):
                 self._hand_over(self._catch_up)
             found: dict[bytes, Known] = {}
-            for record in reader.poll(_POLL):
+            records = reader.poll(_POLL)
+            for record in records:
                 self._positions[record.topic, record.partition] = record.offset + 1
-                if (known := known_of(record)) is not None:
+                if not self._own.take(record) and (known := known_of(record)) is not None:
                     found.setdefault(*known)
-            if found:
+            if records:
                 self._hand_over(partial(self._received.keep, found, dict(self._positions)))
+            if len(records) < _MANY:
+                self._stopped.wait(_PERIOD_S)  # each look costs a millisecond, however little there is to see
 
     def _belong_to(self, topics: str) -> None:
         self._received.belongs_to(topics)

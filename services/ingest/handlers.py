@@ -24,7 +24,7 @@ from neutrality.broker.port import (
 from neutrality.events.cloudevent import MAX_EVENT_BYTES, Event, InvalidEvent, Problem, event_to_kafka, topic_kind
 from neutrality.topics import CONTRACTS, OWNERSHIP, Topic
 from services.ingest.metrics import BrokerErrorKind, IngestMetrics
-from services.ingest.received import Known, Received, content_of, name_of, place_of
+from services.ingest.received import Known, OwnWrites, Received, content_of, name_of, place_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -115,6 +115,7 @@ class Intake:
         self,
         publisher: RecordPublisher,
         received: Received,
+        own: OwnWrites,
         metrics: IngestMetrics,
         *,
         clock: Callable[[], datetime],
@@ -122,7 +123,7 @@ class Intake:
     ) -> None:
         """`clock` gives aware datetimes; `stopwatch_s` is monotonic."""
         self._publisher = publisher
-        self._received = received
+        self._received, self._own = received, own
         self._metrics = metrics
         self._clock = clock
         self._stopwatch_s = stopwatch_s
@@ -233,14 +234,14 @@ class Intake:
 
     def _keep(self, new: Mapping[bytes, "_OnTheWay"], published: Sequence[PublishedRecord | BrokerError]) -> None:
         """Remember what Kafka has, and let those go on who wait for it."""
-        self._received.keep(
-            {
-                name: Known(sent.content, outcome.topic, outcome.partition, outcome.offset)
-                for (name, sent), outcome in zip(new.items(), published, strict=True)
-                if isinstance(outcome, PublishedRecord)
-            },
-            {},
-        )
+        found = {
+            name: Known(sent.content, outcome.topic, outcome.partition, outcome.offset)
+            for (name, sent), outcome in zip(new.items(), published, strict=True)
+            if isinstance(outcome, PublishedRecord)
+        }
+        self._received.keep(found, {})
+        for known in found.values():
+            self._own.add(known)
         for (name, sent), outcome in zip(new.items(), published, strict=True):
             self._on_the_way.pop(name, None)
             if not sent.answer.done():

@@ -28,6 +28,7 @@ from services.ingest.handlers import INPUT_TOPICS, Intake
 from services.ingest.kept import ReceivedOnDisk, StoreInUse
 from services.ingest.metrics import IngestMetrics
 from services.ingest.preparation import TopicPreparation
+from services.ingest.received import OwnWrites
 from services.ingest.settings import IngestSettings
 
 EXIT_FAILED: Final = 1
@@ -86,13 +87,15 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk) -> int:
     )
     stopping = asyncio.Event()
     following: Following | None = None
-    intake = Intake(publisher, received, metrics, clock=_now, stopwatch_s=time.perf_counter)
+    own = OwnWrites()
+    intake = Intake(publisher, received, own, metrics, clock=_now, stopwatch_s=time.perf_counter)
 
     async def prepare() -> None:
         nonlocal following
         await preparation.run()
         following = Following(
             received,
+            own,
             partial(KafkaReader, settings.bootstrap_servers, _INPUTS, client_id="ingest-following"),
             lambda: " ".join(topic_id(settings.bootstrap_servers, name) for name in _INPUTS),
         )

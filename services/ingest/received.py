@@ -14,6 +14,7 @@ from neutrality.events.cloudevent import Event, InvalidEvent, event_from_kafka, 
 from neutrality.events.vocabulary import iso
 
 _DIGEST_BYTES: Final = 16
+_MAX_OWN: Final = 200_000
 
 
 class Known(NamedTuple):
@@ -27,6 +28,28 @@ class Known(NamedTuple):
     def same(self, content: bytes) -> bool:
         """Whether an event of this content is a repeat."""
         return self.content == content
+
+
+class OwnWrites:
+    """Places that this process has written to and keeps already, so that it need not read them again. Used by two threads."""
+
+    def __init__(self) -> None:
+        """Nothing was written."""
+        self._places: set[tuple[str, int, int]] = set()
+
+    def add(self, known: Known) -> None:
+        """This was written, and is kept."""
+        if len(self._places) >= _MAX_OWN:  # read before it was added: what is left only costs memory
+            self._places.clear()
+        self._places.add(known[1:])
+
+    def take(self, record: ConsumedRecord) -> bool:
+        """Whether this was, and has not been asked for yet."""
+        place = record.topic, record.partition, record.offset
+        if place not in self._places:
+            return False
+        self._places.discard(place)
+        return True
 
 
 class Received(Protocol):

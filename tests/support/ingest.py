@@ -22,7 +22,7 @@ from neutrality.broker.memory import MemoryBroker
 from services.ingest.entrypoints.http import build_app
 from services.ingest.handlers import Intake
 from services.ingest.metrics import IngestMetrics
-from services.ingest.received import ReceivedInMemory
+from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
@@ -57,7 +57,7 @@ class Ingest:
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         self.registry = CollectorRegistry()
         metrics = IngestMetrics(self.registry)
-        intake = Intake(self.broker.publisher(), self.received, metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
+        intake = Intake(self.broker.publisher(), self.received, OwnWrites(), metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
         settings = IngestSettings.model_construct(body_deadline_s=0.2, stream_idle_s=0.3, max_unread_bytes=self.max_unread_bytes)
         app = build_app(settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -124,7 +124,7 @@ def served_ingest(broker: MemoryBroker) -> Iterator[str]:
     async def serve() -> None:
         registry = CollectorRegistry()
         metrics = IngestMetrics(registry)
-        intake = Intake(broker.publisher(), ReceivedInMemory(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
+        intake = Intake(broker.publisher(), ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
         app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: True)
         server.config.app = app
         started.set()

@@ -33,7 +33,7 @@ from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
 from services.ingest.handlers import Accepted, EventConflicts, Intake, to_record
 from services.ingest.metrics import IngestMetrics, Reason
-from services.ingest.received import ReceivedInMemory
+from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
 from services.ingest.streams import LineStream
 
@@ -217,6 +217,8 @@ def openapi_document() -> str:
     """The OpenAPI document as committed in contracts/openapi/ingest.json."""
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
-    intake = Intake(MemoryBroker().publisher(), ReceivedInMemory(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0)
+    intake = Intake(
+        MemoryBroker().publisher(), ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0
+    )
     app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: False)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -11,7 +11,7 @@ from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerUnavailable
 from services.ingest.handlers import Intake, to_record
 from services.ingest.metrics import IngestMetrics
-from services.ingest.received import ReceivedInMemory
+from services.ingest.received import OwnWrites, ReceivedInMemory
 from tests.support.events import vendor
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -24,6 +24,7 @@ def test_one_log_line_per_change_of_kafkas_state() -> None:
     intake = Intake(
         broker.publisher(),
         ReceivedInMemory(),
+        OwnWrites(),
         IngestMetrics(registry),
         clock=lambda: NOW,
         stopwatch_s=lambda: float(next(seconds)),

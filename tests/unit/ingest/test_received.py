@@ -14,7 +14,7 @@ from services.ingest.entrypoints.openapi import EXAMPLES
 from services.ingest.following import Following
 from services.ingest.handlers import to_record
 from services.ingest.kept import ReceivedOnDisk, StoreInUse
-from services.ingest.received import Known, Received, ReceivedInMemory, content_of, known_of, name_of
+from services.ingest.received import Known, OwnWrites, Received, ReceivedInMemory, content_of, known_of, name_of
 from tests.support.events import vendor
 from tests.support.ingest import NOW
 
@@ -113,6 +113,7 @@ class Topics:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker, self.identity, self.opened, self.away = broker, "one", 0, 0
+        self.own = OwnWrites()
 
     def open(self, *, start: Mapping[TopicPartition, int]) -> RecordReader:
         self.opened += 1
@@ -124,7 +125,7 @@ class Topics:
         """Follow until the condition holds."""
 
         async def work() -> None:
-            following = Following(received, self.open, lambda: self.identity)
+            following = Following(received, self.own, self.open, lambda: self.identity)
             try:
                 await asyncio.to_thread(until, lambda: condition(following))
             finally:
@@ -177,6 +178,17 @@ def test_a_log_that_ends_before_it_was_read_to_is_read_from_its_beginning() -> N
     write(topics.broker, "v")
     topics.follow(received, lambda following: following.caught_up and knows(received, "v"))
     assert received.look_up([b"lost"]) == [None]
+
+
+def test_own_writes_are_not_read_again(received: Received) -> None:
+    topics = Topics(MemoryBroker())
+    write(topics.broker, "own", "others")
+    [own, others] = sorted(topics.broker.records(TOPIC), key=lambda record: record.key != b"own")
+    topics.own.add(Known(b"0" * 16, own.topic, own.partition, own.offset))
+    topics.follow(received, lambda following: following.caught_up and knows(received, "others"))
+    assert not knows(received, "own"), "whoever wrote it keeps it"
+    assert not topics.own.take(own)
+    assert not topics.own.take(others)
 
 
 def test_while_kafka_is_away_it_has_not_caught_up() -> None:
