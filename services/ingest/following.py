@@ -53,14 +53,14 @@ class Following:
     def _read_for_ever(self) -> None:
         while not self._stopped.is_set():
             try:
-                reader = self._open()
+                with contextlib.closing(self._open()) as reader:
+                    self._read(reader)
             except BrokerUnavailable as error:
                 _log.warning("topics_not_read", reason=str(error))
                 self._stopped.wait(_PAUSE_S)
-                continue
-            with contextlib.suppress(BrokerUnavailable):  # it is opened anew
-                self._read(reader)
-            reader.close()
+            except Exception:  # noqa: BLE001 - logged; a thread that ended would be missed by nobody
+                _log.exception("reading_topics_failed")
+                self._stopped.wait(_PAUSE_S)
 
     def _open(self) -> RecordReader:
         self._hand_over(partial(self._belong_to, self._identify()))

@@ -13,7 +13,7 @@ from referencing import Registry, Resource
 
 from neutrality.events.asyncapi import asyncapi_document
 from neutrality.events.cloudevent import event_to_kafka
-from tests.support.events import event, lab, stake
+from tests.support.events import ONE_OF_EACH
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 SPECIFICATION = json.loads((Path(__file__).parent / "data" / "asyncapi-3.0.0.schema.json").read_text())
@@ -42,17 +42,7 @@ def test_its_references_lead_somewhere() -> None:
                 assert message["$ref"].removeprefix("#/components/messages/") in document["components"]["messages"]
 
 
-@pytest.mark.parametrize(
-    "example",
-    [
-        lab("meta"),
-        stake("meta", "scale-ai", 0.49),
-        event("role", subject="v", person="p", role_type="executive"),
-        event("contract", subject="v", customer="c"),
-        event("revenue", subject="v", fiscal_year=2024, amount={"amount": "870000000"}),
-        event("correction", subject="v", retracts_claim="c", reason="a test"),
-    ],
-)
+@pytest.mark.parametrize("example", ONE_OF_EACH)
 def test_a_record_that_ingest_writes_is_one_that_it_describes(example: Any) -> None:
     message = asyncapi_document()["components"]["messages"][example.type.split(".")[2]]
     headers, value = event_to_kafka(example)

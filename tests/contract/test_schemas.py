@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from neutrality.events.cloudevent import event_to_document
 from neutrality.events.schemas import drifted, generated_files
-from tests.support.events import event, lab, stake
+from tests.support.events import ONE_OF_EACH
 
 FOLDER = Path(__file__).parents[2] / "contracts" / "schemas"
 
@@ -27,17 +27,7 @@ def test_a_changed_a_missing_and_a_left_over_schema_are_noticed(tmp_path: Path) 
     assert drifted(folder) == ["asyncapi.json", "old.json", "role.v1.schema.json", "topics.json"]
 
 
-@pytest.mark.parametrize(
-    "example",
-    [
-        lab("meta"),
-        stake("meta", "scale-ai", 0.49),
-        event("role", subject="v", person="p", role_type="executive"),
-        event("contract", subject="v", customer="c"),
-        event("revenue", subject="v", fiscal_year=2024, amount={"amount": "870000000"}),
-        event("correction", subject="v", retracts_claim="c", reason="a test"),
-    ],
-)
+@pytest.mark.parametrize("example", ONE_OF_EACH)
 def test_a_schema_takes_the_event_and_refuses_it_without_its_data(example: object) -> None:
     document = event_to_document(example)  # type: ignore[arg-type]  # the parametrised union
     kind = document["type"].split(".")[2]

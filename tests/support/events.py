@@ -52,3 +52,13 @@ def stake(party: str, subject: str, share: float | None, *, of: str = "sharehold
         data["share"] = {"exact": share}
     data.setdefault("claim_id", f"{party}-{of}")
     return event("interest", subject=subject, interested_party=party, interest_type=of, **data)
+
+
+ONE_OF_EACH = [
+    lab("meta"),
+    stake("meta", "scale-ai", 0.49),
+    event("role", subject="v", person="p", role_type="executive"),
+    event("contract", subject="v", customer="c"),
+    event("revenue", subject="v", fiscal_year=2024, amount={"amount": "870000000"}),
+    event("correction", subject="v", retracts_claim="c", reason="a test"),
+]

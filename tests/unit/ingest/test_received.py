@@ -114,11 +114,12 @@ class Topics:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker, self.identity, self.opened, self.away = broker, "one", 0, 0
         self.own = OwnWrites()
+        self.error: Exception = BrokerUnavailable("away")
 
     def open(self, *, start: Mapping[TopicPartition, int]) -> RecordReader:
         self.opened += 1
         if self.opened <= self.away:
-            raise BrokerUnavailable("away")
+            raise self.error
         return self.broker.reader([TOPIC], start)
 
     def follow(self, received: Received, condition: Callable[[Following], bool]) -> None:
@@ -191,8 +192,9 @@ def test_own_writes_are_not_read_again(received: Received) -> None:
     assert not topics.own.take(others)
 
 
-def test_while_kafka_is_away_it_has_not_caught_up() -> None:
+@pytest.mark.parametrize("error", [BrokerUnavailable("away"), RuntimeError("a defect")])
+def test_while_kafka_is_away_or_reading_fails_it_has_not_caught_up_and_tries_again(error: Exception) -> None:
     topics, received = Topics(MemoryBroker()), ReceivedInMemory()
-    topics.away = 2
+    topics.away, topics.error = 2, error
     topics.follow(received, lambda following: following.caught_up)
     assert topics.opened == 3
