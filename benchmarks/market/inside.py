@@ -10,7 +10,7 @@ import gc
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import CodeType, FrameType, ModuleType
@@ -52,6 +52,7 @@ from services.scoring.handlers import intake, outcome
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.partitions import partition_of
 from services.scoring.records import OutgoingRecord, SourceRecord
+from services.scoring.results import Found, Range
 from services.scoring.settings import ScoringSettings
 from tests.support.scoring import Consumed
 
@@ -113,7 +114,7 @@ async def _apply_all(log: "_MemoryLog") -> None:
         stopwatch_s=time.perf_counter,
     )
     scoring = engine.Engine(
-        plan, ScoringMetrics(CollectorRegistry()), reader=lambda: log, writer=lambda: log, store=lambda: store
+        plan, ScoringMetrics(CollectorRegistry()), reader=lambda: log, writer=lambda: log, store=lambda: store, scores=log
     )
     await scoring.recovered()
     while (batch := log.next_batch()) is not None:
@@ -168,6 +169,14 @@ class _MemoryLog:
     async def read_again(self, tp: TP) -> bool:
         """Nothing is ever dropped."""
         raise NotImplementedError(tp)
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Where the scores end."""
+        return {partition: self._ends[TP(SCORES.name, partition)] for partition in partitions}
+
+    async def read(self, found: Range) -> list[Found]:
+        """Nobody else writes scores."""
+        raise NotImplementedError(found)
 
     async def write(self, records: Sequence[OutgoingRecord]) -> Mapping[TP, tuple[int, int]]:
         """Take all in."""

@@ -7,7 +7,8 @@ A crash before (1) leaves nothing. After (1), the records are read again, `react
 same versions. After (2), the same, and the receivers know it already. So nothing is lost and nothing counts twice.
 
 Before the first batch, the engine claims its partitions of the changelog under a new epoch (see `fencing`), and writes the valid states again
-where replay has refused stale ones. What is found written by somebody else afterwards stops the worker before it sends what follows.
+where replay has refused stale ones. What is found written by somebody else afterwards stops the worker before it sends what follows. Scores that
+somebody else wrote late do no harm but by compaction; what stands is said again after them (see `results`).
 
 While Kafka takes what came of one partition, others are worked on: their vertices are others, so nothing is read that is still on its way. At
 most `MAX_ON_THE_WAY` partitions have writes on the way.
@@ -27,9 +28,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from neutrality.events.assessment import Assessment
+from neutrality.model.messages import Message, message_to_bytes
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Owed, PutOff, Vertex
 from neutrality.topics import MESSAGES
@@ -48,6 +51,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
+from services.scoring.results import ForeignRanges, ScoresTopic
 from services.scoring.ticks import Arrears, Marks, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
@@ -56,11 +60,15 @@ BACKLOG_BEGINS: Final = (
 )
 BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
+SCORES_LOOKED_AT_AFTER_S: Final = 5.0  # for what others wrote; a question to the broker, whatever the load
+LAST_LOOK_S: Final = 2.0  # a rebalance waits for it
 MAX_ON_THE_WAY: Final = 2  # partitions: while the results of one are written and the states of another, a third is worked on
 GIVE_WAY_S: Final = (
     0.001  # what is on its way reaches the socket, and Kafka is busy while we are; a batch under backlog takes 100 ms
 )
 CLAIM_ATTEMPTS: Final = 5  # as long as Kafka does not tell where the claim lies, it is not known whether it joined
+
+SENDER: Final = "scoring"  # of requests to say again what stands
 
 T = TypeVar("T")
 
@@ -173,9 +181,11 @@ class Engine:
         reader: Callable[[], Reader],
         writer: Callable[[], Writer],
         store: Callable[[], Store],
+        scores: ScoresTopic,
     ) -> None:
         """Wait for the first assignment."""
         self._plan, self._metrics = plan, metrics
+        self._scores, self._foreign, self._looked_s = scores, ForeignRanges(), 0.0
         self._reader, self._writer, self._store = reader, writer, store
         self._gate = asyncio.Lock()
         self._ticks = TickSchedule()
@@ -251,6 +261,16 @@ class Engine:
             if self._ready:
                 await self._guarded(self._renew())
 
+    async def say_again_after_others(self) -> None:
+        """Where somebody else wrote an older score over ours, ask for what stands to be said again."""
+        if self._plan.stopwatch_s() - self._looked_s < SCORES_LOOKED_AT_AFTER_S:
+            return
+        async with self._gate:
+            if self._ready:
+                await self._settle()
+                await self._guarded(self._say_again())
+        self._looked_s = self._plan.stopwatch_s()
+
     def beat(self, session_s: float) -> None:
         """To be called several times a session. If none has come for a whole session, what is in hand must not be sent."""
         now_s = self._plan.stopwatch_s()
@@ -264,6 +284,7 @@ class Engine:
         async with self._gate:
             with contextlib.suppress(EngineStopped):
                 await self._settle()
+                await self._last_look()
             self._ready = False
             self._reckoning = False
             self._metrics.ready.set(0)
@@ -277,6 +298,7 @@ class Engine:
         async with self._gate:
             with contextlib.suppress(EngineStopped):
                 await self._settle()
+                await self._last_look()
             self._closed = True
             self._ready = False
             self._metrics.ready.set(0)
@@ -319,6 +341,8 @@ class Engine:
             raise
         except (EngineStopped, ForeignWrite) as error:
             log.error("engine_stops", error=str(error))  # noqa: TRY400  expected, and no fault of the code
+            if isinstance(error, ForeignWrite):  # whoever wrote to the changelog had scores on the way, too
+                await self._last_look()
             self.fail(error)
             raise EngineStopped(str(error)) from error
         except Exception as error:
@@ -338,6 +362,7 @@ class Engine:
             log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
             self.fail(error)
             return
+        self._foreign.begin(await self._scores.ends(partitions))
         self._ticks.rebuild(changes)
         self._suspect(changes)
         self._metrics.vertices.set(store.count())
@@ -356,6 +381,33 @@ class Engine:
         if self._idle():
             await self._settle()
             await self._claim({partition: self._store().epoch(partition) for partition in self._idle()})
+
+    async def _last_look(self) -> None:
+        """Who comes next begins where the scores end by then."""
+        if not self._ready:
+            return
+        try:
+            async with asyncio.timeout(LAST_LOOK_S):
+                await self._say_again()
+        except (TimeoutError, KafkaError) as error:
+            log.warning("scores_not_looked_at", error=repr(error))
+
+    async def _say_again(self) -> None:
+        store, home = self._store(), self._plan.home
+        hidden: dict[bytes, int] = {}
+        for foreign in self._foreign.take(await self._scores.ends(store.assigned())):
+            for key, version in await self._scores.read(foreign):
+                vertex = store.get(foreign.partition, key)
+                if vertex is not None and vertex.published is not None and version < vertex.published.scores.version:
+                    hidden[key] = version
+        if hidden:
+            self._metrics.stale_scores.inc(len(hidden))
+            log.warning("older_scores_by_another_worker", vendors=len(hidden))
+            asked = [(key, Message("repeat", SENDER, key.decode(), 0)) for key in hidden]
+            written = await self._writer().write(
+                [OutgoingRecord(MESSAGES.name, home(key), key, message_to_bytes(message)) for key, message in asked]
+            )
+            self._expect(written)
 
     def _idle(self) -> list[int]:
         """Partitions to whose changelog nothing was written for long."""
@@ -538,11 +590,15 @@ class Engine:
             raise EngineStopped("the engine was stopped while it wrote states")
         if records:
             written = await writer.write(records)
-            self._reader().expect({tp: last + 1 for tp, (_, last) in written.items() if tp.topic == MESSAGES.name})
+            self._foreign.wrote(written)
+            self._expect(written)
         self._metrics.write.observe(plan.stopwatch_s() - began)
         self._metrics.messages_sent.inc(len(outcome.messages))
         self._metrics.assessments_published.inc(len(outcome.assessments))
         self._observe_latency(outcome.assessments)
+
+    def _expect(self, written: Mapping[TP, tuple[int, int]]) -> None:
+        self._reader().expect({tp: last + 1 for tp, (_, last) in written.items() if tp.topic == MESSAGES.name})
 
     def _observe_latency(self, assessments: Sequence[Assessment]) -> None:
         now_s = self._plan.wall_clock_s()

@@ -156,6 +156,7 @@ async def _run(app: ScoringApp, settings: ScoringSettings, metrics: ScoringMetri
         async with asyncio.timeout(settings.stop_grace_s):
             if code == EXIT_OK:
                 await app.engine.close()
+            await app.scores.close()
             await app.stop()
     except (TimeoutError, KafkaError, RuntimeError) as error:
         # threads of Faust may hang on a Kafka that is away: what is not acknowledged is not committed, so leaving is safe

@@ -39,6 +39,11 @@ class ScoringMetrics:
             "Records of the changelog that a worker wrote whose time was over, refused in replay.",
             registry=registry,
         )
+        self.stale_scores = Counter(
+            "scoring_stale_scores_total",
+            "Scores that a worker wrote late over newer ones, which were then said again.",
+            registry=registry,
+        )
         self.ticks = Counter("scoring_ticks_total", "Vertices looked at because their time had come.", registry=registry)
         self.event_to_score = Histogram(
             "scoring_event_to_score_seconds",

@@ -26,6 +26,7 @@ from services.scoring.batching.transport import BatchTransport
 from services.scoring.engine import Engine, EngineStopped, Plan
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.partitions import partition_of
+from services.scoring.results import KafkaScoresTopic
 from services.scoring.settings import ScoringSettings
 
 SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
@@ -41,6 +42,7 @@ class ScoringApp(faust.App):
     """A Faust app with its engine."""
 
     engine: Engine
+    scores: KafkaScoresTopic
 
 
 def build_app(
@@ -77,8 +79,9 @@ def build_app(
         wall_clock_s,
         stopwatch_s,
     )
+    scores = app.scores = KafkaScoresTopic(settings.bootstrap_servers)
     engine = app.engine = Engine(
-        plan, metrics, reader=lambda: _consumer(app), writer=lambda: _producer(app), store=lambda: table.vertices
+        plan, metrics, reader=lambda: _consumer(app), writer=lambda: _producer(app), store=lambda: table.vertices, scores=scores
     )
 
     @app.agent(_raw_topic(app, *SOURCES), name="vertices")
@@ -113,6 +116,7 @@ async def tick_for_ever(app: ScoringApp, metrics: ScoringMetrics, interval_s: fl
             while await app.engine.catch_up():
                 pass
             await app.engine.renew()
+            await app.engine.say_again_after_others()
             garbage.collect(behind=app.engine.behind)
 
 

@@ -371,6 +371,31 @@ def test_states_that_an_earlier_owner_writes_late_stop_the_worker_and_do_not_sta
     assert {name: verdict(found[name]) for name in found} == {name: verdict(expected[name]) for name in expected}
 
 
+def test_a_score_that_an_earlier_owner_sends_late_does_not_stay_the_last_of_its_vendor(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    worker = start()
+    scale, meta = f"{names}-scale-ai", f"{names}-meta"
+    publish(broker, [lab(meta), vendor(scale)])
+    wait_for_quiet(broker, names)
+    (late,) = score_records(broker, scale)[-1:]
+    publish(broker, [stake(meta, scale, 0.49)])
+    wait_for_quiet(broker, names)
+    newest = score_records(broker, scale)[-1]
+    assert newest.value != late.value
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
+    producer.send(SCORES.name, key=late.key, value=late.value, headers=list(late.headers), partition=late.partition).get(10)
+    producer.close()
+    assert score_records(broker, scale)[-1].value == late.value
+    wait_until(lambda: score_records(broker, scale)[-1].value == newest.value, "what stands is said again")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+def score_records(broker: EmbeddedKafka, vendor_id: str) -> list[Any]:
+    return [record for record in read(broker, SCORES.name) if record.key == vendor_id.encode()]
+
+
 def stale_keys(broker: EmbeddedKafka, changelog: str) -> set[bytes]:
     """Entities of which compaction would keep a state that replay refuses."""
     highest: dict[int, int] = {}

@@ -1,15 +1,16 @@
 """Hand-written stand-ins for what surrounds scoring's engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from faust.types import TP
 
 from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
-from neutrality.topics import MESSAGES
+from neutrality.topics import MESSAGES, SCORES
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import RecordBatch
 from services.scoring.records import OutgoingRecord
+from services.scoring.results import Found, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +94,16 @@ class FakeWriter:
 
     def to(self, topic: str) -> list[OutgoingRecord]:
         return [record for write in self.writes for record in write if record.topic == topic]
+
+
+@dataclass
+class OwnScores:
+    """The scores that a fake writer took; nobody else writes any."""
+
+    writer: FakeWriter
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return {partition: self.writer.offsets.get(TP(SCORES.name, partition), 0) for partition in partitions}
+
+    async def read(self, found: Range) -> list[Found]:
+        raise AssertionError(f"{found} was not written by another")

@@ -19,7 +19,7 @@ from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, Forei
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
 from tests.support.events import lab, stake, vendor
-from tests.support.scoring import Consumed, FakeReader, FakeWriter, batch, consumed_event, consumed_message
+from tests.support.scoring import Consumed, FakeReader, FakeWriter, OwnScores, batch, consumed_event, consumed_message
 
 CHANGELOG = "scoring-vertices-changelog"
 HERE = TP(OWNERSHIP.name, 0)
@@ -50,6 +50,7 @@ class Worker:
             reader=lambda: self.reader,
             writer=lambda: self.writer,
             store=lambda: self.store,
+            scores=OwnScores(self.writer),
         )
         self.reader.ledger.restart({HERE: 0, TP(MESSAGES.name, 0): 0})
 

@@ -1,7 +1,7 @@
 """Two workers that both believe to hold a partition: what the changelog lets stand."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +21,20 @@ from neutrality.topics import MESSAGES, OWNERSHIP, SCORES
 from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.rocks import RocksVertices
 from services.scoring.batching.store import PartitionedVertices, Vertices
-from services.scoring.engine import CLAIM_ATTEMPTS, RENEWED_AFTER_S, Engine, EngineStopped, ForeignWrite, Overslept, Plan
+from services.scoring.engine import (
+    CLAIM_ATTEMPTS,
+    RENEWED_AFTER_S,
+    SCORES_LOOKED_AT_AFTER_S,
+    Engine,
+    EngineStopped,
+    ForeignWrite,
+    Overslept,
+    Plan,
+)
 from services.scoring.fencing import CLAIM_KEY, CLAIM_VALUE, EPOCH_HEADER
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
+from services.scoring.results import Found, Range, version_of
 from tests.support.events import AT, lab, stake, vendor
 from tests.support.scoring import Consumed, FakeReader, consumed_event
 
@@ -75,7 +85,7 @@ class Line:
         self.untold = 0
 
     async def write(self, records: Sequence[OutgoingRecord]) -> Mapping[TP, tuple[int, int]]:
-        if records and self.sleeps_before == records[0].topic:
+        if any(record.topic == self.sleeps_before for record in records):
             self.asleep.set()
             await self.wakes.wait()
             self.sleeps_before = None
@@ -89,6 +99,20 @@ class Line:
         return written
 
 
+@dataclass
+class Scores:
+    """The topic of scores among these logs."""
+
+    kafka: Kafka
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        return dict.fromkeys(partitions, len(self.kafka.logs.get(SCORES.name, ())))
+
+    async def read(self, found: Range) -> list[Found]:
+        records = self.kafka.logs[SCORES.name][found.start : found.end]
+        return [Found(record.key, version_of(record.headers)) for record in records if record.key is not None]
+
+
 class Worker:
     """A real engine and store on these logs."""
 
@@ -99,7 +123,14 @@ class Worker:
             load_methodology(), CHANGELOG, 1, lambda _: 0, timedelta(seconds=10), lambda: AT, lambda: 0.0, lambda: self.now_s
         )
         metrics = ScoringMetrics(self.registry)
-        self.engine = Engine(plan, metrics, reader=lambda: self.reader, writer=lambda: self.line, store=lambda: self.store)
+        self.engine = Engine(
+            plan,
+            metrics,
+            reader=lambda: self.reader,
+            writer=lambda: self.line,
+            store=lambda: self.store,
+            scores=Scores(kafka),
+        )
 
     async def take_over(self) -> "Worker":
         """Replay, claim, begin."""
@@ -318,6 +349,64 @@ def test_a_worker_that_wakes_after_a_session_sends_no_results_though_its_states_
         assert set(kafka.logs) == {CHANGELOG, OWNERSHIP.name}
         await (await make(kafka).take_over()).work()
         assert_all_is_right(kafka, BEGINNING)
+
+    run(work())
+
+
+async def nothing_to_commit() -> None:
+    """What a rebalance settles, where nothing was applied."""
+
+
+def last_scores(kafka: Kafka) -> dict[str, Assessment]:
+    """What compaction leaves."""
+    found = (parse_assessment(record.value or b"") for record in kafka.logs[SCORES.name])
+    return {assessment.vendor: assessment for assessment in found if isinstance(assessment, Assessment)}
+
+
+@pytest.mark.parametrize("then", ["idle", "busy", "rebalance", "foreign write"])
+def test_scores_that_an_earlier_owner_sends_late_do_not_stay_the_last_of_their_vendors(
+    make: Callable[[Kafka], Worker], then: str
+) -> None:
+    async def work() -> None:
+        kafka = Kafka()
+        kafka.publish(*BEGINNING)
+        sleeper = await make(kafka).take_over()
+        await sleeper.work()
+        sleeper.line.sleeps_before = SCORES.name
+        kafka.publish(*NEWS)
+        sleeping = asyncio.create_task(sleeper.work())
+        await sleeper.line.asleep.wait()
+        heir = await make(kafka).take_over()
+        kafka.publish(*LATER)
+        await heir.work()
+        newest = last_scores(kafka)
+        sleeper.engine.fail(Overslept("as `beat` finds"))
+        sleeper.line.wakes.set()
+        with pytest.raises(EngineStopped):
+            await sleeping
+        late = last_scores(kafka)
+        assert any(late[name].version < newest[name].version for name in newest), "what we want to be rid of"
+        if then == "busy":  # own scores come after the late ones, of another vendor
+            kafka.publish(vendor("mercor"))
+            await heir.work()
+        if then == "rebalance":
+            await heir.engine.give_up(nothing_to_commit)
+            heir = await make(kafka).take_over()
+        elif then == "foreign write":
+            kafka.append(OutgoingRecord(CHANGELOG, 0, b"scale-ai", b"{}", ((EPOCH_HEADER, b"0"),)))
+            kafka.publish(vendor("mercor"))
+            with pytest.raises(EngineStopped):
+                await heir.work()
+            heir = await make(kafka).take_over()
+        heir.now_s += SCORES_LOOKED_AT_AFTER_S
+        await heir.engine.say_again_after_others()
+        await heir.work()
+        assert {name: last_scores(kafka)[name] for name in newest} == newest
+        written = len(kafka.logs[SCORES.name])
+        heir.now_s += SCORES_LOOKED_AT_AFTER_S
+        await heir.engine.say_again_after_others()
+        await heir.work()
+        assert len(kafka.logs[SCORES.name]) == written
 
     run(work())
 
