@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials check unit bench bench-latency generate screenshot clean
+.PHONY: help up demo test trials check unit outage fuzz bench bench-latency generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -33,6 +33,12 @@ check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated file
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/python -m neutrality.events.schemas --check contracts/schemas
+
+outage: $(STAMP) ## Kafka away for 150 s under load, with either producer
+	@OUTAGE_S=150 $(BIN)/pytest -q --timeout 600 tests/faults/test_outage.py
+
+fuzz: $(STAMP) ## 10,000 made-up bodies for ingest
+	@INGEST_BODIES=10000 $(BIN)/pytest -q --timeout 1800 tests/property/test_ingest_bodies.py
 
 unit: $(STAMP) ## the tests that need no broker
 	@$(BIN)/pytest -q tests/unit tests/property

@@ -54,10 +54,11 @@ def run(job: Job) -> None:
             for message in messages:
                 if message.error() is not None:
                     raise RuntimeError(str(message.error()))
-                key = message.key()
-                state = states[key] = fold(states.get(key), decode(message.value()))
+                key, partition, value = message.key(), message.partition(), message.value()
+                if key is None or partition is None or value is None:
+                    raise RuntimeError("a record without a key or a value")
+                state = states[key] = fold(states.get(key), decode(value))
                 value = encode(state)
-                partition = message.partition()
                 producer.produce(job.changelog, value, key, partition)
                 producer.produce(job.output, value, key, partition)
             producer.poll(0)

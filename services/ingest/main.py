@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics, topic_id
+from neutrality.broker.publishing import BoundedPublisher
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
@@ -48,8 +49,10 @@ def main() -> int:
     configure_logs()
     try:
         settings = IngestSettings()
-    except ValidationError as error:
-        sys.stderr.write(f"ingest: {wrong_settings(error, 'INGEST_')}\n")
+        open_publisher = publisher_of(settings.producer)
+    except (ValidationError, ImportError) as error:
+        missing = f"INGEST_PRODUCER=librdkafka needs the extra `fast`: {error}"
+        sys.stderr.write(f"ingest: {wrong_settings(error, 'INGEST_') if isinstance(error, ValidationError) else missing}\n")
         return EXIT_MISUSE
     try:
         received = ReceivedOnDisk(settings.data_dir)
@@ -57,7 +60,7 @@ def main() -> int:
         _log.error("store_unusable", error=str(error))
         return EXIT_MISUSE
     try:
-        return asyncio.run(run(settings, received))
+        return asyncio.run(run(settings, received, open_publisher))
     except Exception:  # noqa: BLE001 - logged, and the exit code tells the supervisor
         _log.exception("ingest_failed")
         return EXIT_FAILED
@@ -65,7 +68,16 @@ def main() -> int:
         received.close()
 
 
-async def run(settings: IngestSettings, received: ReceivedOnDisk) -> int:
+def publisher_of(library: str) -> type[BoundedPublisher[Any]]:
+    """The publisher that the setting names. Raises ImportError if its extra is not installed."""
+    if library == "kafka-python":
+        return KafkaPublisher
+    from neutrality.broker.librdkafka import LibrdkafkaPublisher  # noqa: PLC0415  an extra
+
+    return LibrdkafkaPublisher
+
+
+async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher: type[BoundedPublisher[Any]]) -> int:
     """One process's life; returns the exit code."""
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
@@ -78,7 +90,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk) -> int:
             replication_factor=settings.replication_factor,
         )
     )
-    publisher = KafkaPublisher(
+    publisher = open_publisher(
         settings.bootstrap_servers,
         client_id="ingest",
         deadline=settings.deadline,

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -31,6 +31,10 @@ class IngestSettings(ServiceSettings):
     deadline_s: Annotated[
         float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge before the answer is 503.")
     ] = 5.0
+    producer: Annotated[
+        Literal["kafka-python", "librdkafka"],
+        Field(description="The library that writes to Kafka; librdkafka needs the extra `fast`."),
+    ] = "kafka-python"
     max_in_flight: Annotated[int, Field(ge=1_000, le=1_000_000, description="Records on their way before the answer is 503.")] = (
         10_000
     )
