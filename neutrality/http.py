@@ -190,7 +190,8 @@ def _from_http(error: HTTPException) -> HttpProblem:
 
 
 def add_health(app: FastAPI, is_ready: Callable[[], Awaitable[bool]]) -> None:
-    """Add `/health/live` (the process answers) and `/health/ready` (`is_ready` says that it can do its work)."""
+    """Add `/health/live` (the process answers), `/health/ready` (`is_ready` says that it can do its work) and `/health/started` (it once could)."""
+    has_started = False
 
     @app.get("/health/live", tags=["operation"], summary="Whether the process answers", response_class=PlainTextResponse)
     async def live() -> PlainTextResponse:
@@ -207,6 +208,20 @@ def add_health(app: FastAPI, is_ready: Callable[[], Awaitable[bool]]) -> None:
         if not await is_ready():
             raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Not ready: what it depends on does not answer.")
         return PlainTextResponse("ready\n")
+
+    @app.get(
+        "/health/started",
+        tags=["operation"],
+        summary="Whether it has been ready since its start",
+        response_class=PlainTextResponse,
+        responses=problem_responses({503: "It is still getting ready."}),
+    )
+    async def started() -> PlainTextResponse:
+        nonlocal has_started
+        has_started = has_started or await is_ready()
+        if not has_started:
+            raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, "not-started", "Not started: it has not been ready yet.")
+        return PlainTextResponse("started\n")
 
 
 def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:

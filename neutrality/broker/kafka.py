@@ -239,6 +239,10 @@ class KafkaReader:
         """See RecordReader."""
         return self._offsets(lambda partitions: {partition: self._consumer.position(partition) or 0 for partition in partitions})
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See RecordReader."""
+        self._consumer.seek(KafkaTopicPartition(*partition), offset)
+
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """See RecordReader."""
         try:

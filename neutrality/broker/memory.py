@@ -165,6 +165,10 @@ class MemoryReader:
         """See RecordReader."""
         return dict(self._positions)
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See RecordReader."""
+        self._positions[partition] = offset
+
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """See RecordReader."""
         return self._broker.read(self._positions, wait)

@@ -107,6 +107,10 @@ class RecordReader(Protocol):
         """Offset of what it will hand out next; moves past what is no record too (markers of transactions). Raises BrokerUnavailable."""
         ...
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on from this offset; what was fetched before it is not handed out."""
+        ...
+
     def poll(self, wait: timedelta) -> tuple[ConsumedRecord, ...]:
         """What has come in, in order within a partition; empty after `wait` without any, also while Kafka is away.
 

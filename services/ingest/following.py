@@ -79,16 +79,27 @@ class Following:
         while not self._stopped.is_set():
             if not self.caught_up and all(reader.positions()[partition] >= end for partition, end in ends.items()):
                 self._hand_over(self._catch_up)
+            skipped = self._skip_own(reader)
             found: dict[bytes, Known] = {}
             records = reader.poll(_POLL)
             for record in records:
                 self._positions[record.topic, record.partition] = record.offset + 1
                 if not self._own.take(record) and (known := known_of(record)) is not None:
                     found.setdefault(*known)
-            if records:
+            if records or skipped:
                 self._hand_over(partial(self._received.keep, found, dict(self._positions)))
             if len(records) < _MANY:
                 self._stopped.wait(_PERIOD_S)  # each look costs a millisecond, however little there is to see
+
+    def _skip_own(self, reader: RecordReader) -> bool:
+        """Pass over what this process wrote, as far as nobody else wrote between: to fetch it costs as much as to accept it."""
+        skipped = False
+        for partition, position in reader.positions().items():
+            if (end := self._own.end_of_run(partition, position)) > position:
+                reader.seek(partition, end)
+                self._positions[partition] = end
+                skipped = True
+        return skipped
 
     def _belong_to(self, topics: str) -> None:
         self._received.belongs_to(topics)

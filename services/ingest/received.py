@@ -43,6 +43,14 @@ class OwnWrites:
             self._places.clear()
         self._places.add(known[1:])
 
+    def end_of_run(self, partition: TopicPartition, start: int) -> int:
+        """The first offset from `start` on that is not known to be ours; what comes before it is not asked for again."""
+        offset = start
+        while (place := (*partition, offset)) in self._places:
+            self._places.discard(place)
+            offset += 1
+        return offset
+
     def take(self, record: ConsumedRecord) -> bool:
         """Whether this was, and has not been asked for yet."""
         place = record.topic, record.partition, record.offset

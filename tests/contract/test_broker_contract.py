@@ -152,6 +152,16 @@ def test_a_reader_goes_on_from_the_offsets_that_it_is_given(broker: Broker) -> N
     assert len(reader.partitions()) == PARTITIONS
 
 
+def test_a_reader_passes_over_what_it_is_told_to(broker: Broker) -> None:
+    topic = broker.topic()
+    publish(broker, [record(topic, "k", str(number)) for number in range(5)])
+    reader = broker.reader(topic)
+    (first, *_) = read(reader, 5)
+    reader.seek((topic, first.partition), 3)
+    assert [found.value for found in read(reader, 2)] == [b"3", b"4"]
+    assert reader.positions()[topic, first.partition] == 5
+
+
 def test_a_reader_from_the_end_sees_only_what_comes_after(broker: Broker) -> None:
     topic = broker.topic()
     publish(broker, [record(topic, "key", "old")])

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from neutrality.broker.memory import MemoryBroker
-from neutrality.broker.port import BrokerUnavailable, OutgoingRecord, RecordReader, TopicPartition
+from neutrality.broker.memory import MemoryBroker, MemoryReader
+from neutrality.broker.port import BrokerUnavailable, ConsumedRecord, OutgoingRecord, RecordReader, TopicPartition
 from neutrality.events.cloudevent import event_from_document, event_to_kafka
 from services.ingest.entrypoints.openapi import EXAMPLES
 from services.ingest.following import Following
@@ -190,6 +191,25 @@ def test_own_writes_are_not_read_again(received: Received) -> None:
     assert not knows(received, "own"), "whoever wrote it keeps it"
     assert not topics.own.take(own)
     assert not topics.own.take(others)
+
+
+def test_a_run_of_own_writes_is_passed_over_and_where_it_ends_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics, received = Topics(MemoryBroker(1)), ReceivedInMemory()
+    write(topics.broker, *(f"own-{number}" for number in range(100)), "others", "own-100")
+    for record in topics.broker.records(TOPIC):
+        if record.key is not None and record.key.startswith(b"own"):
+            topics.own.add(Known(b"0" * 16, record.topic, record.partition, record.offset))
+    fetched: list[bytes] = []
+    poll = MemoryReader.poll
+
+    def watched(self: MemoryReader, wait: timedelta) -> tuple[ConsumedRecord, ...]:
+        found = poll(self, wait)
+        fetched.extend(record.key or b"" for record in found)
+        return found
+
+    monkeypatch.setattr(MemoryReader, "poll", watched)
+    topics.follow(received, lambda following: received.positions() == {(TOPIC, 0): 102})
+    assert fetched == [b"others", b"own-100"]
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("away"), RuntimeError("a defect")])

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI, Query
 from pydantic import BaseModel
 
-from neutrality.http import add_problem_handlers, json_pointer
+from neutrality.http import add_health, add_problem_handlers, json_pointer
 
 
 class Wanted(BaseModel):
@@ -31,6 +31,23 @@ def test_fastapis_validation_is_a_problem_with_pointers() -> None:
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     assert [error["pointer"] for error in response.json()["errors"]] == ["/query/limit", "/1/rate"]
+
+
+def test_a_service_has_started_once_it_has_been_ready_though_it_is_not_ready_any_more() -> None:
+    app, states = FastAPI(), iter([False, True, False])
+    add_problem_handlers(app)
+
+    async def is_ready() -> bool:
+        return next(states)
+
+    add_health(app, is_ready)
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            paths = ["/health/started", "/health/started", "/health/ready", "/health/started"]
+            return [(await client.get(path)).status_code for path in paths]
+
+    assert asyncio.run(ask()) == [503, 200, 503, 200]
 
 
 def test_a_pointers_steps_are_escaped() -> None:
