@@ -8,6 +8,7 @@ import gc
 import gzip
 import json
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any, Final
@@ -283,10 +284,18 @@ def test_a_hostile_body_is_answered_below_500_and_only_valid_events_pass(door: D
         assert all(line["status"] in {"accepted", "duplicate", "rejected"} for line in lines), lines
 
 
+def test_a_body_that_was_cut_is_answered_at_once(door: Door) -> None:
+    began_s = time.monotonic()
+    encoding, body = COMPRESSED["cut gzip"]
+    assert door.send(body, {"content-type": ONE, "content-encoding": encoding}).status_code == 400
+    assert time.monotonic() - began_s < 3.0, "nothing more comes, so nothing is to be waited for"
+
+
 def test_hostile_bodies_leave_nothing_in_memory(door: Door) -> None:
     def living_bytes() -> int:
-        for _, body, headers in corpus():
-            door.send(body, headers)
+        for name, body, headers in corpus():
+            if not name.endswith((": batch", ": binary")):  # the same bodies, and each is slow to trace
+                door.send(body, headers)
         door.anew()
         gc.collect()
         return tracemalloc.get_traced_memory()[0]

@@ -47,8 +47,7 @@ async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> b
                 if not all(_keep(body, piece, max_bytes) for piece in encoding.feed(chunk)):
                     break
             else:
-                encoding.finish()
-                return bytes(body)
+                return _finished(encoding, body)
     except TimeoutError as error:
         raise HttpProblem(
             HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", f"The body did not arrive within {deadline_s:g} s."
@@ -57,14 +56,21 @@ async def read_body(request: Request, *, max_bytes: int, deadline_s: float) -> b
         raise HttpProblem(HTTPStatus.REQUEST_TIMEOUT, "body-not-received", "The client went away.") from error
     except BadCompression as error:
         await _discard(request, max_bytes * _DISCARD_FACTOR)
-        raise HttpProblem(
-            HTTPStatus.BAD_REQUEST, "bad-compression", f"The body is not what its Content-Encoding says: {error}."
-        ) from error
+        raise _badly_compressed(error) from error
     except InflatesTooFar:
         pass  # as any other that is too large
     del body
     await _discard(request, max_bytes * _DISCARD_FACTOR)
     raise _too_large(max_bytes)
+
+
+def _finished(encoding: Inflater, body: bytearray) -> bytes:
+    """The whole body. Nothing more comes, so there is nothing to discard if it was cut."""
+    try:
+        encoding.finish()
+    except BadCompression as error:
+        raise _badly_compressed(error) from error
+    return bytes(body)
 
 
 def _keep(body: bytearray, piece: bytes, max_bytes: int) -> bool:
@@ -87,6 +93,10 @@ async def _discard(request: Request, limit_bytes: int) -> None:
                     return
     except TimeoutError:
         return
+
+
+def _badly_compressed(error: BadCompression) -> HttpProblem:
+    return HttpProblem(HTTPStatus.BAD_REQUEST, "bad-compression", f"The body is not what its Content-Encoding says: {error}.")
 
 
 def _too_large(max_bytes: int) -> HttpProblem:
