@@ -61,7 +61,7 @@ BACKLOG_BEGINS: Final = (
 BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
 SCORES_LOOKED_AT_AFTER_S: Final = 5.0  # for what others wrote; a question to the broker, whatever the load
-LAST_LOOK_S: Final = 2.0  # a rebalance waits for it
+LOOK_S: Final = 2.0  # everything waits for it, a rebalance too
 MAX_ON_THE_WAY: Final = 2  # partitions: while the results of one are written and the states of another, a third is worked on
 GIVE_WAY_S: Final = (
     0.001  # what is on its way reaches the socket, and Kafka is busy while we are; a batch under backlog takes 100 ms
@@ -268,7 +268,7 @@ class Engine:
         async with self._gate:
             if self._ready:
                 await self._settle()
-                await self._guarded(self._say_again())
+                await self._guarded(self._look())
         self._looked_s = self._plan.stopwatch_s()
 
     def beat(self, session_s: float) -> None:
@@ -362,7 +362,8 @@ class Engine:
             log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
             self.fail(error)
             return
-        self._foreign.begin(await self._scores.ends(partitions))
+        self._foreign.begin({})
+        await self._look()
         self._ticks.rebuild(changes)
         self._suspect(changes)
         self._metrics.vertices.set(store.count())
@@ -382,20 +383,24 @@ class Engine:
             await self._settle()
             await self._claim({partition: self._store().epoch(partition) for partition in self._idle()})
 
-    async def _last_look(self) -> None:
-        """Who comes next begins where the scores end by then."""
-        if not self._ready:
-            return
+    async def _look(self) -> None:
+        """Look for scores that others wrote. What fails here is tried again: nothing but compaction depends on it."""
         try:
-            async with asyncio.timeout(LAST_LOOK_S):
+            async with asyncio.timeout(LOOK_S):
                 await self._say_again()
         except (TimeoutError, KafkaError) as error:
             log.warning("scores_not_looked_at", error=repr(error))
 
+    async def _last_look(self) -> None:
+        """Who comes next begins where the scores end by then."""
+        if self._ready:
+            await self._look()
+
     async def _say_again(self) -> None:
         store, home = self._store(), self._plan.home
         hidden: dict[bytes, int] = {}
-        for foreign in self._foreign.take(await self._scores.ends(store.assigned())):
+        found = self._foreign.found(await self._scores.ends(store.assigned()))
+        for foreign in found:
             for key, version in await self._scores.read(foreign):
                 vertex = store.get(foreign.partition, key)
                 if vertex is not None and vertex.published is not None and version < vertex.published.scores.version:
@@ -408,6 +413,7 @@ class Engine:
                 [OutgoingRecord(MESSAGES.name, home(key), key, message_to_bytes(message)) for key, message in asked]
             )
             self._expect(written)
+        self._foreign.looked_at(found)
 
     def _idle(self) -> list[int]:
         """Partitions to whose changelog nothing was written for long."""

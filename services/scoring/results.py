@@ -61,13 +61,16 @@ class ForeignRanges:
                 self._note(Range(tp.partition, self._ends[tp.partition], first))
                 self._ends[tp.partition] = last + 1
 
-    def take(self, ends: Mapping[int, int]) -> list[Range]:
-        """All that others wrote since the last time, nothing of ours being on its way."""
-        for partition in self._ends.keys() & ends.keys():
-            self._note(Range(partition, self._ends[partition], ends[partition]))
-            self._ends[partition] = ends[partition]
-        found, self._foreign = self._foreign, []
-        return found
+    def found(self, ends: Mapping[int, int]) -> list[Range]:
+        """All that others wrote and that was not looked at yet, nothing of ours being on its way. A partition of unknown end begins here."""
+        for partition, end in ends.items():
+            self._note(Range(partition, self._ends.get(partition, end), end))
+            self._ends[partition] = end
+        return list(self._foreign)
+
+    def looked_at(self, found: Collection[Range]) -> None:
+        """These need not be found again."""
+        self._foreign = [other for other in self._foreign if other not in found]
 
     def _note(self, found: Range) -> None:
         if found.start < found.end:

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
@@ -104,8 +105,11 @@ class Scores:
     """The topic of scores among these logs."""
 
     kafka: Kafka
+    away: bool = False
 
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        if self.away:
+            raise KafkaConnectionError("away")
         return dict.fromkeys(partitions, len(self.kafka.logs.get(SCORES.name, ())))
 
     async def read(self, found: Range) -> list[Found]:
@@ -123,13 +127,14 @@ class Worker:
             load_methodology(), CHANGELOG, 1, lambda _: 0, timedelta(seconds=10), lambda: AT, lambda: 0.0, lambda: self.now_s
         )
         metrics = ScoringMetrics(self.registry)
+        self.scores = Scores(kafka)
         self.engine = Engine(
             plan,
             metrics,
             reader=lambda: self.reader,
             writer=lambda: self.line,
             store=lambda: self.store,
-            scores=Scores(kafka),
+            scores=self.scores,
         )
 
     async def take_over(self) -> "Worker":
@@ -363,7 +368,7 @@ def last_scores(kafka: Kafka) -> dict[str, Assessment]:
     return {assessment.vendor: assessment for assessment in found if isinstance(assessment, Assessment)}
 
 
-@pytest.mark.parametrize("then", ["idle", "busy", "rebalance", "foreign write"])
+@pytest.mark.parametrize("then", ["idle", "busy", "away", "rebalance", "foreign write"])
 def test_scores_that_an_earlier_owner_sends_late_do_not_stay_the_last_of_their_vendors(
     make: Callable[[Kafka], Worker], then: str
 ) -> None:
@@ -389,6 +394,11 @@ def test_scores_that_an_earlier_owner_sends_late_do_not_stay_the_last_of_their_v
         if then == "busy":  # own scores come after the late ones, of another vendor
             kafka.publish(vendor("mercor"))
             await heir.work()
+        if then == "away":  # nothing stops, and it is found later
+            heir.now_s, heir.scores.away = heir.now_s + SCORES_LOOKED_AT_AFTER_S, True
+            await heir.engine.say_again_after_others()
+            heir.scores.away = False
+            assert heir.failure is None
         if then == "rebalance":
             await heir.engine.give_up(nothing_to_commit)
             heir = await make(kafka).take_over()
