@@ -51,7 +51,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
-from services.scoring.results import ForeignRanges, ScoresTopic
+from services.scoring.results import ForeignRanges, Found, ScoresTopic
 from services.scoring.ticks import Arrears, Marks, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
@@ -342,7 +342,10 @@ class Engine:
         except (EngineStopped, ForeignWrite) as error:
             log.error("engine_stops", error=str(error))  # noqa: TRY400  expected, and no fault of the code
             if isinstance(error, ForeignWrite):  # whoever wrote to the changelog had scores on the way, too
-                await self._last_look()
+                try:
+                    await self._last_look()
+                finally:
+                    self.fail(error)
             self.fail(error)
             raise EngineStopped(str(error)) from error
         except Exception as error:
@@ -362,7 +365,7 @@ class Engine:
             log.error("state_unreadable", error=type(error).__name__)  # noqa: TRY400  the text would quote the state
             self.fail(error)
             return
-        self._foreign.begin({})
+        self._foreign.forget()
         await self._look()
         self._ticks.rebuild(changes)
         self._suspect(changes)
@@ -397,23 +400,26 @@ class Engine:
             await self._look()
 
     async def _say_again(self) -> None:
-        store, home = self._store(), self._plan.home
-        hidden: dict[bytes, int] = {}
-        found = self._foreign.found(await self._scores.ends(store.assigned()))
-        for foreign in found:
-            for key, version in await self._scores.read(foreign):
-                vertex = store.get(foreign.partition, key)
-                if vertex is not None and vertex.published is not None and version < vertex.published.scores.version:
-                    hidden[key] = version
-        if hidden:
-            self._metrics.stale_scores.inc(len(hidden))
-            log.warning("older_scores_by_another_worker", vendors=len(hidden))
-            asked = [(key, Message("repeat", SENDER, key.decode(), 0)) for key in hidden]
-            written = await self._writer().write(
-                [OutgoingRecord(MESSAGES.name, home(key), key, message_to_bytes(message)) for key, message in asked]
-            )
-            self._expect(written)
-        self._foreign.looked_at(found)
+        """Piece by piece, so that a long range gets done though a look has its bound."""
+        for foreign in self._foreign.found(await self._scores.ends(self._store().assigned())):
+            hidden = {found.key for found in await self._scores.read(foreign) if self._is_older(foreign.partition, found)}
+            if hidden:
+                self._metrics.stale_scores.inc(len(hidden))
+                log.warning("older_scores_by_another_worker", vendors=len(hidden))
+                asked = [(key, Message("repeat", SENDER, key.decode(), 0)) for key in sorted(hidden)]
+                self._expect(
+                    await self._writer().write(
+                        [
+                            OutgoingRecord(MESSAGES.name, self._plan.home(key), key, message_to_bytes(message))
+                            for key, message in asked
+                        ]
+                    )
+                )
+            self._foreign.looked_at(foreign)
+
+    def _is_older(self, partition: int, found: Found) -> bool:
+        vertex = self._store().get(partition, found.key)
+        return vertex is not None and vertex.published is not None and found.version < vertex.published.scores.version
 
     def _idle(self) -> list[int]:
         """Partitions to whose changelog nothing was written for long."""

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from neutrality.topics import LARGE_RECORD_BYTES, SCORES
 
+PIECE_RECORDS: Final = 1_000  # some thousand are read in a second
 ID_HEADER: Final = "ce_id"  # vendor:version
 _CONSUMER: Final[Callable[..., Any]] = AIOKafkaConsumer
 
@@ -42,39 +43,38 @@ class ScoresTopic(Protocol):
 
 
 class ForeignRanges:
-    """What of the partitions held was not written by us. Pure."""
+    """What of the partitions held was not written by us, in pieces small enough to be read at once. Pure."""
 
     def __init__(self) -> None:
         """Hold nothing."""
         self._ends: dict[int, int] = {}
         self._foreign: list[Range] = []
 
-    def begin(self, ends: Mapping[int, int]) -> None:
-        """Partitions are ours, and whatever was written up to here is no concern of ours."""
-        self._ends = dict(ends)
+    def forget(self) -> None:
+        """Other partitions come: whatever was written before they are first looked at is no concern of ours."""
+        self._ends.clear()
         self._foreign.clear()
 
     def wrote(self, written: Mapping[TP, tuple[int, int]]) -> None:
         """Own records, first and last of each partition. Where Kafka tells no place, they count as another's: reading them does no harm."""
         for tp, (first, last) in written.items():
             if tp.topic == SCORES.name and tp.partition in self._ends:
-                self._note(Range(tp.partition, self._ends[tp.partition], first))
+                self._note(tp.partition, self._ends[tp.partition], first)
                 self._ends[tp.partition] = last + 1
 
     def found(self, ends: Mapping[int, int]) -> list[Range]:
         """All that others wrote and that was not looked at yet, nothing of ours being on its way. A partition of unknown end begins here."""
         for partition, end in ends.items():
-            self._note(Range(partition, self._ends.get(partition, end), end))
+            self._note(partition, self._ends.get(partition, end), end)
             self._ends[partition] = end
         return list(self._foreign)
 
-    def looked_at(self, found: Collection[Range]) -> None:
-        """These need not be found again."""
-        self._foreign = [other for other in self._foreign if other not in found]
+    def looked_at(self, found: Range) -> None:
+        """This need not be found again."""
+        self._foreign.remove(found)
 
-    def _note(self, found: Range) -> None:
-        if found.start < found.end:
-            self._foreign.append(found)
+    def _note(self, partition: int, start: int, end: int) -> None:
+        self._foreign += [Range(partition, at, min(at + PIECE_RECORDS, end)) for at in range(start, end, PIECE_RECORDS)]
 
 
 class KafkaScoresTopic:
@@ -118,7 +118,11 @@ class KafkaScoresTopic:
             consumer = _CONSUMER(
                 bootstrap_servers=self._servers, enable_auto_commit=False, max_partition_fetch_bytes=LARGE_RECORD_BYTES
             )
-            await consumer.start()
+            try:
+                await consumer.start()
+            except BaseException:  # a look that is cut off leaves no connection behind
+                await consumer.stop()
+                raise
             self._consumer = consumer
         return self._consumer
 

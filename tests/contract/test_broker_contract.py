@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pytest
+from kafka import KafkaAdminClient
 
 from neutrality.broker.embedded import EmbeddedKafka
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
@@ -228,6 +229,21 @@ def test_without_kafka_every_publisher_is_answered_within_the_deadline(library: 
 def test_a_missing_topic_is_told_not_created(kafka: EmbeddedKafka) -> None:
     with pytest.raises(BrokerUnavailable, match="no-such-topic"):
         KafkaReader(kafka.bootstrap_servers, ["no-such-topic"], client_id="contract")
+
+
+def test_a_topic_that_another_service_is_creating_is_waited_for(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"contract-{next(_numbers)}"
+    ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=2)
+    told: Any = KafkaAdminClient.describe_topics
+
+    def too_early(self: KafkaAdminClient, names: list[str]) -> list[dict[str, Any]]:
+        return [{**found, "partitions": []} for found in told(self, names)]
+
+    with monkeypatch.context() as early:
+        early.setattr(KafkaAdminClient, "describe_topics", too_early)
+        with pytest.raises(BrokerUnavailable, match=f"does not tell the partitions of {name} yet"):
+            ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=2)
+    ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=2)
 
 
 def test_a_topic_that_would_forget_is_refused(kafka: EmbeddedKafka) -> None:

@@ -45,6 +45,10 @@ def batch(*records: Consumed, start: int | None = None, end: int | None = None) 
     )
 
 
+async def nothing_to_commit() -> None:
+    """What a rebalance settles, where nothing was applied."""
+
+
 @dataclass
 class FakeReader:
     """A consumer's ledger without a consumer."""

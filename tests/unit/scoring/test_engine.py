@@ -19,7 +19,16 @@ from services.scoring.engine import BACKLOG_BEGINS, Engine, EngineStopped, Forei
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
 from tests.support.events import lab, stake, vendor
-from tests.support.scoring import Consumed, FakeReader, FakeWriter, OwnScores, batch, consumed_event, consumed_message
+from tests.support.scoring import (
+    Consumed,
+    FakeReader,
+    FakeWriter,
+    OwnScores,
+    batch,
+    consumed_event,
+    consumed_message,
+    nothing_to_commit,
+)
 
 CHANGELOG = "scoring-vertices-changelog"
 HERE = TP(OWNERSHIP.name, 0)
@@ -111,10 +120,6 @@ class Worker:
         found = parse_assessment(self.writer.to(SCORES.name)[-1].value or b"")
         assert isinstance(found, Assessment)
         return found
-
-
-async def nothing_to_commit() -> None:
-    """What a rebalance settles, where nothing was applied."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

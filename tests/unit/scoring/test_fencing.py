@@ -37,7 +37,7 @@ from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
 from services.scoring.results import Found, Range, version_of
 from tests.support.events import AT, lab, stake, vendor
-from tests.support.scoring import Consumed, FakeReader, consumed_event
+from tests.support.scoring import Consumed, FakeReader, consumed_event, nothing_to_commit
 
 CHANGELOG = "scoring-vertices-changelog"
 HERE = TP(CHANGELOG, 0)
@@ -358,10 +358,6 @@ def test_a_worker_that_wakes_after_a_session_sends_no_results_though_its_states_
     run(work())
 
 
-async def nothing_to_commit() -> None:
-    """What a rebalance settles, where nothing was applied."""
-
-
 def last_scores(kafka: Kafka) -> dict[str, Assessment]:
     """What compaction leaves."""
     found = (parse_assessment(record.value or b"") for record in kafka.logs[SCORES.name])
@@ -453,10 +449,7 @@ def test_a_partition_that_stays_through_a_rebalance_is_claimed_again_and_heals_w
         state = kafka.states()[b"scale-ai"]
         kafka.append(OutgoingRecord(CHANGELOG, 0, b"scale-ai", b"{}", ((EPOCH_HEADER, b"0"),)))
 
-        async def settle() -> None:
-            pass
-
-        await worker.engine.give_up(settle)
+        await worker.engine.give_up(nothing_to_commit)
         await worker.take_over()
         assert worker.engine.ready
         assert worker.store.epoch(0) == 2
