@@ -88,9 +88,8 @@ def _connect_admin(bootstrap_servers: str) -> KafkaAdminClient:
 
 def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: int) -> None:
     found = {item["name"]: len(item["partitions"]) for item in admin.describe_topics(sorted(declared))}
-    if unfinished := sorted(
-        name for name, count in found.items() if count == 0
-    ):  # another service is creating them at this moment
+    unfinished = sorted(name for name, count in found.items() if count == 0)
+    if unfinished:  # another service is creating them at this moment
         raise BrokerUnavailable(f"Kafka does not tell the partitions of {', '.join(unfinished)} yet")
     wrong = [f"{name} has {count} partitions, not {partitions}" for name, count in sorted(found.items()) if count != partitions]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(declared)]

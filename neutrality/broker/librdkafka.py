@@ -12,6 +12,7 @@ from neutrality.broker.publishing import BoundedPublisher, Sending
 
 _POLL_S: Final = 0.1
 _RECONNECT_LIMIT_MS: Final = 1_000
+_MAX_RECORD_BYTES: Final = 1024 * 1024  # what kafka-python and the broker take by default; librdkafka's own is less
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _NEVER_TAKEN: Final = frozenset({KafkaError.TOPIC_EXCEPTION, KafkaError.INVALID_RECORD})
 
@@ -50,6 +51,7 @@ class LibrdkafkaPublisher(BoundedPublisher[_Polled]):
             "acks": "all",
             "linger.ms": 0,
             "partitioner": "murmur2_random",  # the Java client's, like kafka-python's: scoring looks for an entity where it puts it
+            "message.max.bytes": _MAX_RECORD_BYTES,
             "allow.auto.create.topics": False,
             "topic.metadata.propagation.max.ms": limit_ms // 2,
             "delivery.timeout.ms": 2 * limit_ms,
@@ -73,6 +75,7 @@ class LibrdkafkaPublisher(BoundedPublisher[_Polled]):
         except KafkaException as error:
             if error.args[0].code() in _TOO_LARGE:
                 raise RecordTooLarge(str(error)) from error
+            self._retire_if_fatal(producer, error.args[0])
             raise BrokerUnavailable(str(error)) from error
         except BufferError as error:  # what was given up by us is still in its queue
             raise BrokerUnavailable(str(error)) from error
@@ -89,10 +92,14 @@ class LibrdkafkaPublisher(BoundedPublisher[_Polled]):
         elif error.code() in _NEVER_TAKEN:
             outcome = BrokerError(str(error))
         else:
-            if error.fatal():  # the idempotent producer takes nothing any more
-                self._loop.call_soon_threadsafe(self._retire, producer, str(error))
+            self._retire_if_fatal(producer, error)
             outcome = BrokerUnavailable(str(error))
         self._ended(sending, place, outcome)
+
+    def _retire_if_fatal(self, producer: _Polled, error: KafkaError) -> None:
+        """After a fatal error an idempotent producer takes nothing any more, and says so at once: no deadline would be missed."""
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - a documented code; all of the client's own begin so
+            self._loop.call_soon_threadsafe(self._retire, producer, str(error))
 
     def _end(self, producer: _Polled, *, within_s: float) -> None:
         producer.end(within_s)

@@ -5,13 +5,14 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from kafka import KafkaAdminClient
 
 from neutrality.broker.embedded import EmbeddedKafka
@@ -178,6 +179,11 @@ def test_a_record_that_is_too_large_is_refused_for_good(broker: Broker) -> None:
         publish(broker, [record(topic, "key", "x" * 2_000_000)])
 
 
+def test_a_record_just_below_the_limit_is_taken(broker: Broker) -> None:
+    [(_, offset)] = publish(broker, [record(broker.topic(), "k", "x" * 515_000)])  # the header holds it once more
+    assert offset == 0
+
+
 def test_each_record_has_an_outcome_of_its_own(broker: Broker) -> None:
     topic = broker.topic()
 
@@ -296,6 +302,38 @@ def test_what_is_in_flight_is_bounded_in_bytes_too_but_one_batch_always_finds_ro
             await large
         with pytest.raises(BrokerUnavailable):
             await publisher.publish(record("t", "k", "v"))
+        await publisher.close()
+
+    asyncio.run(run())
+
+
+def test_a_producer_in_a_fatal_state_is_replaced_at_once(kafka: EmbeddedKafka) -> None:
+    class Fatal:
+        def produce(self, *_: Any, **__: Any) -> None:
+            raise KafkaException(KafkaError(KafkaError._FATAL, "sequence numbers"))
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    class FirstIsFatal(LibrdkafkaPublisher):
+        connected = 0
+
+        def _connect(self) -> Any:
+            found: Any = super()._connect()
+            self.connected += 1
+            if self.connected == 1:
+                found.producer = Fatal()
+            return found
+
+    name = f"contract-{next(_numbers)}"
+    ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=1)
+
+    async def run() -> None:
+        publisher = FirstIsFatal(kafka.bootstrap_servers, client_id="contract")
+        with pytest.raises(BrokerUnavailable, match="sequence numbers"):
+            await publisher.publish(record(name, "k", "v"))
+        assert (await publisher.publish(record(name, "k", "v"))).offset == 0
+        assert publisher.connected == 2
         await publisher.close()
 
     asyncio.run(run())

@@ -7,7 +7,7 @@ from typing import Final
 from kafka import KafkaProducer
 
 from neutrality.broker.kafka import KafkaReader
-from neutrality.events.assessment import assessment_to_bytes
+from neutrality.events.assessment import assessment_to_kafka
 from neutrality.topics import SCORES
 from neutrality.verification.standing import ScoreLog
 from tests.trials.__main__ import tell_failure
@@ -59,5 +59,6 @@ def forge(servers: str) -> None:
     vendor, standing = next(iter(log.standing.items()))
     wrong = replace(standing.newest, headline=replace(standing.newest.headline, confirmed=-1.0))
     producer = KafkaProducer(bootstrap_servers=servers, acks="all")
-    producer.send(SCORES.name, key=vendor.encode(), value=assessment_to_bytes(wrong)).get(10)
+    headers, value = assessment_to_kafka(wrong, "2026-01-01T00:00:00Z")  # without its version, scoring would say it right by itself
+    producer.send(SCORES.name, key=vendor.encode(), value=value, headers=headers).get(10)
     producer.close()
