@@ -59,6 +59,8 @@ def forge(servers: str) -> None:
     vendor, standing = next(iter(log.standing.items()))
     wrong = replace(standing.newest, headline=replace(standing.newest.headline, confirmed=-1.0))
     producer = KafkaProducer(bootstrap_servers=servers, acks="all")
-    headers, value = assessment_to_kafka(wrong, "2026-01-01T00:00:00Z")  # without its version, scoring would say it right by itself
+    headers, value = assessment_to_kafka(
+        wrong, "2026-01-01T00:00:00Z"
+    )  # without its version, scoring would say it right by itself
     producer.send(SCORES.name, key=vendor.encode(), value=value, headers=headers).get(10)
     producer.close()
