@@ -1,4 +1,4 @@
-"""The publisher on librdkafka (extra `fast`): kafka-python's promises at twice the speed (`make bench`). The only module that imports it."""
+"""The publisher on librdkafka (extra `fast`): kafka-python's promises at twice the speed. The only module that imports it."""
 
 import logging
 import threading
