@@ -76,12 +76,31 @@ class Entity(ClaimReport):
 
 
 class InterestType(StrEnum):
-    """BODS 0.4 interest types that the model tells apart."""
+    """BODS 0.4 `interestType`, but for the senior managing official, the board's members and its chair, which are roles.
+
+    The model counts the first three; the others are kept and shown.
+    """
 
     SHAREHOLDING = "shareholding"
     VOTING_RIGHTS = "votingRights"
     APPOINTMENT_OF_BOARD = "appointmentOfBoard"
     OTHER_INFLUENCE_OR_CONTROL = "otherInfluenceOrControl"
+    SETTLOR = "settlor"
+    TRUSTEE = "trustee"
+    PROTECTOR = "protector"
+    BENEFICIARY_OF_LEGAL_ARRANGEMENT = "beneficiaryOfLegalArrangement"
+    RIGHTS_TO_SURPLUS_ASSETS_ON_DISSOLUTION = "rightsToSurplusAssetsOnDissolution"
+    RIGHTS_TO_PROFIT_OR_INCOME = "rightsToProfitOrIncome"
+    RIGHTS_GRANTED_BY_CONTRACT = "rightsGrantedByContract"
+    CONDITIONAL_RIGHTS_GRANTED_BY_CONTRACT = "conditionalRightsGrantedByContract"
+    CONTROL_VIA_COMPANY_RULES_OR_ARTICLES = "controlViaCompanyRulesOrArticles"
+    CONTROL_BY_LEGAL_FRAMEWORK = "controlByLegalFramework"
+    UNKNOWN_INTEREST = "unknownInterest"
+    UNPUBLISHED_INTEREST = "unpublishedInterest"
+    ENJOYMENT_AND_USE_OF_ASSETS = "enjoymentAndUseOfAssets"
+    RIGHT_TO_PROFIT_OR_INCOME_FROM_ASSETS = "rightToProfitOrIncomeFromAssets"
+    NOMINEE = "nominee"
+    NOMINATOR = "nominator"
 
 
 class Interest(ClaimReport):

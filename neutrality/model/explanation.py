@@ -1,5 +1,6 @@
 """Claims in words: one sentence a claim, and the note that an assessment carries of it."""
 
+import re
 from collections.abc import Callable
 
 from neutrality.events.assessment import ClaimNote
@@ -73,10 +74,18 @@ def _interest(claim: Interest) -> str:
         return "may appoint the majority of the board of"
     if claim.interest_type is InterestType.OTHER_INFLUENCE_OR_CONTROL:
         return "has another kind of influence over"
+    if claim.interest_type not in _ASPECTS:
+        share = "" if claim.share is None else f", {_share(claim.share)}"
+        return f"has an interest ({_words(claim.interest_type)}{share}) in"
     verb = "held" if claim.status is Status.TERMINATED else "takes" if claim.status is Status.ANNOUNCED else "holds"
     verb = "is said to hold" if claim.status is Status.RUMOURED else verb
     indirectly = " indirectly" if claim.direct_or_indirect == "indirect" else ""
     return f"{verb}{indirectly} {_share(claim.share)} {_ASPECTS[claim.interest_type]} of"
+
+
+def _words(code: str) -> str:
+    """A BODS code as words: `rightsToProfitOrIncome` -> `rights to profit or income`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", code).lower()
 
 
 def _share(share: Share | None) -> str:
