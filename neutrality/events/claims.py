@@ -23,6 +23,7 @@ from neutrality.events.vocabulary import (
 )
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
 class ClaimReport(Wire):
@@ -59,11 +60,12 @@ class EntityKind(StrEnum):
 class Entity(ClaimReport):
     """What an entity is. Fields left out say nothing; several claims about one entity complete one another.
 
-    `group` names the lab whose group the entity belongs to; `affiliates` the labs that this lab does not count as rivals.
+    `group` names the lab whose group the entity belongs to; `affiliates` the labs that this lab does not count as rivals. `name` and `aliases` hold
+    for the claim's term. `merged_into`: the subject is the entity of that id, under which its claims are kept from now on.
     """
 
     subject: EntityId
-    name: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
+    name: Name | None = None
     kind: EntityKind | None = None
     is_vendor: bool | None = None
     is_lab: bool | None = None
@@ -73,6 +75,15 @@ class Entity(ClaimReport):
     board_size: Annotated[int, Field(ge=1, le=1000)] | None = None
     valuation: Money | None = None
     identifiers: Annotated[tuple[Identifier, ...], Field(max_length=50)] | None = None
+    aliases: Annotated[tuple[Name, ...], Field(max_length=50)] | None = None
+    merged_into: EntityId | None = None
+
+    @model_validator(mode="after")
+    def _into_another(self) -> Self:
+        """Refuse a merger with itself."""
+        if self.merged_into == self.subject:
+            raise ValueError("`merged_into` is the subject itself")
+        return self
 
 
 class InterestType(StrEnum):

@@ -18,10 +18,15 @@ from neutrality.events.vocabulary import Instant, Wire, iso
 TYPE_PREFIX: Final = "watch.neutrality."
 MAX_EVENT_BYTES: Final = 512 * 1024  # half of Kafka's default record limit of 1 MiB, so headers never tip it over
 MAX_PROBLEMS: Final = 50
+MAX_REVISION: Final = 9_999
 
 
 class _Envelope(Wire):
-    """CloudEvents context attributes. `time` is when the source recorded the event."""
+    """CloudEvents context attributes. `time` is when the source recorded the event.
+
+    `revision`: ingest says the event again with other ids, since it has learnt who is meant (an alias, a merger); of one (source, id) the highest
+    counts. Sources leave it out.
+    """
 
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -32,6 +37,7 @@ class _Envelope(Wire):
     dataschema: Annotated[str, StringConstraints(max_length=500)] | None = None
     traceparent: Annotated[str, StringConstraints(max_length=55)] | None = None
     tracestate: Annotated[str, StringConstraints(max_length=512)] | None = None
+    revision: Annotated[int, Field(ge=1, le=MAX_REVISION, strict=False)] | None = None  # a header's text, in binary mode
     data: Any
 
     @model_validator(mode="after")

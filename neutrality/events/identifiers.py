@@ -15,6 +15,7 @@ from stdnum.exceptions import ValidationError
 from neutrality.events.vocabulary import Identifier
 
 MAX_ID: Final = 128
+LEI_LENGTH: Final = 20
 MANY_OF_A_SCHEME: Final = frozenset({"isin", "domain"})  # an entity may have several of these; of any other scheme it has one
 _SPELLINGS: Final = {
     "xi-lei": "lei",
@@ -62,7 +63,10 @@ def spelled_as_id(prefix: str, text: str) -> str:
 
 
 def _lei(text: str) -> str:
-    return str(lei.validate(text))
+    found = str(lei.validate(text))
+    if len(found) != LEI_LENGTH:  # the library checks the digits alone
+        raise ValueError(f"{text!r} is no LEI: it has {len(found)} letters and digits instead of {LEI_LENGTH}")
+    return found
 
 
 def _isin(text: str) -> str:

@@ -158,7 +158,7 @@ class DirectModel:
             key = event.source, event.id
             known, earliest = told.get(key, (event, accepted_ms))
             if known != event:  # two events under one name, which is against the contract: the same one whatever the order
-                event = max(known, event, key=lambda one: (one.time, one.model_dump_json()))  # noqa: PLW2901
+                event = max(known, event, key=lambda one: (one.revision or 0, one.time, one.model_dump_json()))  # noqa: PLW2901
             told[key] = event, min(earliest, accepted_ms)
 
     def solve(self, at: datetime, *, levels: int | None = None) -> Solution:

@@ -99,8 +99,8 @@ class Dossier:
 
 
 def _settle(one: Event, other: Event) -> Event:
-    """Of two different events under one (source, id), which is against the contract, the same one whatever the order."""
-    return max(one, other, key=lambda event: (event.time, event.model_dump_json()))
+    """Of two under one (source, id) the later revision; what differs otherwise is against the contract: the same one whatever the order."""
+    return max(one, other, key=lambda event: (event.revision or 0, event.time, event.model_dump_json()))
 
 
 def _settle_report(known: Report, event: Event, accepted_ms: int) -> Report:

@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from neutrality.events.cloudevent import Event, InvalidEvent, Problem, event_from_document
+from neutrality.events.cloudevent import Event, InvalidEvent, Problem
+from services.ingest.references import read_document
 
 MAX_BATCH_EVENTS: Final = 1000
 _CE_PREFIX: Final = b"ce-"
@@ -121,7 +122,7 @@ def _read_batch(decoded: object, check: Callable[[Event], None]) -> tuple[Event,
 
 
 def _read_one(document: object, check: Callable[[Event], None]) -> Event:
-    event = event_from_document(document)
+    event = read_document(document)
     check(event)
     return event
 

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import structlog
 
 from neutrality.broker.port import BrokerUnavailable, RecordReader, TopicPartition
-from services.ingest.received import Known, OwnWrites, Received, known_of
+from services.ingest.identities import Identities
+from services.ingest.received import OwnWrites, ReadEvent, Received, read_event
 
 
 class OpenReader(Protocol):
@@ -35,9 +36,11 @@ _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 class Following:
     """Made once the topics are there; `stop` ends it."""
 
-    def __init__(self, received: Received, own: OwnWrites, open_reader: OpenReader, identify: Callable[[], str]) -> None:
+    def __init__(
+        self, received: Received, own: OwnWrites, identities: Identities, open_reader: OpenReader, identify: Callable[[], str]
+    ) -> None:
         """Begin to read where `received` was read to, if that was in the same topics: `identify` asks Kafka which they are."""
-        self._received, self._own = received, own
+        self._received, self._own, self._identities = received, own, identities
         self._open_reader, self._identify = open_reader, identify
         self._loop = asyncio.get_running_loop()
         self._stopped = threading.Event()
@@ -70,7 +73,7 @@ class Following:
             reader.close()
             _log.warning("topics_are_others", reason="they end before where they were read to")
             self._positions = {}
-            self._hand_over(self._received.forget)
+            self._hand_over(self._forget)
             reader = self._open_reader(start=self._positions)
         return reader
 
@@ -80,14 +83,14 @@ class Following:
             if not self.caught_up and all(reader.positions()[partition] >= end for partition, end in ends.items()):
                 self._hand_over(self._catch_up)
             skipped = self._skip_own(reader)
-            found: dict[bytes, Known] = {}
+            found: list[ReadEvent] = []
             records = reader.poll(_POLL)
             for record in records:
                 self._positions[record.topic, record.partition] = record.offset + 1
-                if not self._own.take(record) and (known := known_of(record)) is not None:
-                    found.setdefault(*known)
+                if not self._own.take(record) and (read := read_event(record)) is not None:
+                    found.append(read)
             if records or skipped:
-                self._hand_over(partial(self._received.keep, found, dict(self._positions)))
+                self._hand_over(partial(self._keep, found, dict(self._positions)))
             if len(records) < _MANY:
                 self._stopped.wait(_PERIOD_S)  # each look costs a millisecond, however little there is to see
 
@@ -101,8 +104,18 @@ class Following:
                 skipped = True
         return skipped
 
+    def _keep(self, found: list[ReadEvent], positions: dict[TopicPartition, int]) -> None:
+        """Positions come last: what is lost between is read again."""
+        self._identities.learn([(read.event, read.named) for read in found])
+        self._received.keep({read.name: read.known for read in reversed(found)}, positions)
+
+    def _forget(self) -> None:
+        self._received.forget()
+        self._identities.forget()
+
     def _belong_to(self, topics: str) -> None:
-        self._received.belongs_to(topics)
+        if self._received.belongs_to(topics):
+            self._identities.forget()
         self._positions = self._received.positions()
 
     def _catch_up(self) -> None:

@@ -21,13 +21,24 @@ from neutrality.broker.port import (
     RecordPublisher,
     RecordTooLarge,
 )
-from neutrality.events.cloudevent import MAX_EVENT_BYTES, Event, InvalidEvent, Problem, event_to_kafka, topic_kind
+from neutrality.events.cloudevent import (
+    MAX_EVENT_BYTES,
+    Event,
+    InvalidEvent,
+    Problem,
+    event_from_kafka,
+    event_to_kafka,
+    topic_kind,
+)
+from neutrality.identity.naming import NAMED_HEADER, Named, named_from_headers, named_to_header
 from neutrality.topics import CONTRACTS, OWNERSHIP, Topic
+from services.ingest.identities import Identities
 from services.ingest.metrics import BrokerErrorKind, IngestMetrics
 from services.ingest.received import Known, OwnWrites, Received, content_of, name_of, place_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+NOTHING_ELSE: Final[Named] = {}
 _TOPICS: Final[dict[str, Topic]] = {"ownership": OWNERSHIP, "contracts": CONTRACTS}
 INPUT_TOPICS: Final = tuple(_TOPICS.values())
 
@@ -63,13 +74,15 @@ class EventConflicts(ValueError):  # noqa: N818 - named for what it is
         super().__init__(f"{len(self.conflicts)} events conflict with others of their source and id")
 
 
-def to_record(event: Event, accepted_at: datetime) -> OutgoingRecord:
-    """The record of an event; Kafka's CreateTime is when it was accepted.
+def to_record(event: Event, accepted_at: datetime, named: Named = NOTHING_ELSE) -> OutgoingRecord:
+    """The record of an event; Kafka's CreateTime is when it was accepted. `named`: what it named at first.
 
     Raises:
         InvalidEvent: its data is larger than readers take.
     """
     headers, value = event_to_kafka(event)
+    if named:
+        headers.append((NAMED_HEADER, named_to_header(named)))
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent([Problem("/data", f"{len(value)} bytes; at most {MAX_EVENT_BYTES}")])
     return OutgoingRecord(
@@ -84,10 +97,12 @@ def to_record(event: Event, accepted_at: datetime) -> OutgoingRecord:
 class _OnTheWay:
     """An event that is being written, for those who repeat it meanwhile."""
 
-    __slots__ = ("answer", "content")
+    __slots__ = ("answer", "content", "event", "record")
 
-    def __init__(self, content: bytes, answer: "asyncio.Future[PublishedRecord | BrokerError]") -> None:
-        self.content, self.answer = content, answer
+    def __init__(
+        self, event: Event, record: OutgoingRecord, content: bytes, answer: "asyncio.Future[PublishedRecord | BrokerError]"
+    ) -> None:
+        self.event, self.record, self.content, self.answer = event, record, content, answer
 
     def outcome_of(self, event: Event, content: bytes, written: PublishedRecord | BrokerError) -> Outcome:
         """What becomes of a repeat."""
@@ -116,6 +131,7 @@ class Intake:
         publisher: RecordPublisher,
         received: Received,
         own: OwnWrites,
+        identities: Identities,
         metrics: IngestMetrics,
         *,
         clock: Callable[[], datetime],
@@ -123,16 +139,12 @@ class Intake:
     ) -> None:
         """`clock` gives aware datetimes; `stopwatch_s` is monotonic."""
         self._publisher = publisher
-        self._received, self._own = received, own
+        self._received, self._own, self._identities = received, own, identities
         self._metrics = metrics
         self._clock = clock
         self._stopwatch_s = stopwatch_s
         self._on_the_way: dict[bytes, _OnTheWay] = {}
         self._answers = True
-
-    def accepted_at(self) -> datetime:
-        """The time that events accepted now carry."""
-        return self._clock()
 
     async def publish(self, events: Sequence[Event], records: Sequence[OutgoingRecord]) -> tuple[Accepted, ...]:
         """Write the records of events; returns once all in-sync replicas have every one.
@@ -170,7 +182,7 @@ class Intake:
         names = [name_of(event) for event in events]
         for place, (name, known) in enumerate(zip(names, self._received.look_up(names), strict=True)):
             event = events[place]
-            content = content_of(event, records[place].value)
+            content = content_of(event, _value_as_it_came(event, records[place]))
             if known is not None:
                 same = known.same(content)
                 found.known[place] = (
@@ -194,7 +206,10 @@ class Intake:
     async def _write(self, sorted_: "_Sorted") -> tuple[Outcome, ...]:
         loop = asyncio.get_running_loop()
         waited_for = {name: self._on_the_way[name] for name, _ in sorted_.repeats.values() if name in self._on_the_way}
-        new = {name: _OnTheWay(content, loop.create_future()) for name, (_, content) in sorted_.new.items()}
+        new = {
+            name: _OnTheWay(sorted_.events[place], sorted_.records[place], content, loop.create_future())
+            for name, (place, content) in sorted_.new.items()
+        }
         self._on_the_way |= new
         outcomes = dict(sorted_.known)
         try:
@@ -239,6 +254,7 @@ class Intake:
             for (name, sent), outcome in zip(new.items(), published, strict=True)
             if isinstance(outcome, PublishedRecord)
         }
+        self._identities.learn([_as_written(sent.event, sent.record) for name, sent in new.items() if name in found])
         self._received.keep(found, {})
         for known in found.values():
             self._own.add(known)
@@ -248,8 +264,15 @@ class Intake:
                 sent.answer.set_result(outcome)
 
     def record_of(self, event: Event) -> OutgoingRecord:
-        """The record of an event that is accepted now. Raises InvalidEvent if it is too large."""
-        return to_record(event, self._clock())
+        """The record of an event that is accepted now, under canonical ids.
+
+        Raises:
+            InvalidEvent: it is too large, or says under these ids what no event can.
+        """
+        if event.revision is not None:
+            raise InvalidEvent([Problem("/revision", "is set by ingest alone; leave it out")])
+        renamed = self._identities.resolve(event)
+        return to_record(renamed.event, self._clock(), renamed.named)
 
     def refused(self, events: int) -> None:
         """Some events were invalid."""
@@ -268,6 +291,21 @@ class Intake:
             _log.info("kafka_answers_again")
         else:
             _log.error("kafka_does_not_answer", reason=reason)
+
+
+def _is_renamed(record: OutgoingRecord) -> bool:
+    return record.headers[-1][0] == NAMED_HEADER  # to_record puts it last
+
+
+def _value_as_it_came(event: Event, record: OutgoingRecord) -> bytes:
+    """What tells contents apart: the event as its source sent it, whatever was known of identities then."""
+    return event_to_kafka(event)[1] if _is_renamed(record) else record.value
+
+
+def _as_written(event: Event, record: OutgoingRecord) -> tuple[Event, Named]:
+    if not _is_renamed(record):
+        return event, NOTHING_ELSE
+    return event_from_kafka(record.headers, record.value), named_from_headers(record.headers)
 
 
 def _kind(error: BrokerError) -> BrokerErrorKind:

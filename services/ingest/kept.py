@@ -1,8 +1,8 @@
 """What was received before, on disk: RocksDB through rocksdict. For use in one thread.
 
-Keys: `n` and a name -> content, offset, partition, topic; `p`, a partition's number and its topic -> how far it was read;
-`t`: which topics these are. Written without
-waiting for the disk: what is lost with the machine is read from the topics again.
+Keys: `n` and a name -> content, offset, partition, topic; `p`, a partition's number and its topic -> how far it was read; `i` and a key of the
+directory of identities -> its value; `t`: which topics these are. Written without waiting for the disk: what is lost with the machine is
+read from the topics again.
 """
 
 import struct
@@ -15,7 +15,7 @@ from rocksdict import Options, Rdict, WriteBatch
 from neutrality.broker.port import TopicPartition
 from services.ingest.received import Known
 
-_NAME, _POSITION, _TOPICS = b"n", b"p", b"t"
+_IDENTITY, _NAME, _POSITION, _TOPICS = b"i", b"n", b"p", b"t"  # `t` is the last: the others are forgotten together
 _PLACE: Final = struct.Struct(">16sqi")
 
 
@@ -59,17 +59,23 @@ class ReceivedOnDisk:
         """See Received."""
         return dict(self._positions())
 
-    def belongs_to(self, topics: str) -> None:
+    def belongs_to(self, topics: str) -> bool:
         """See Received."""
-        if self._db.get(_TOPICS) != topics.encode():
-            self.forget()
-            self._db.put(_TOPICS, topics.encode())
+        if self._db.get(_TOPICS) == topics.encode():
+            return False
+        self.forget()
+        self._db.put(_TOPICS, topics.encode())
+        return True
 
     def forget(self) -> None:
         """See Received."""
         changes = WriteBatch(raw_mode=True)
-        changes.delete_range(_NAME, _TOPICS)
+        changes.delete_range(b"", _TOPICS)
         self._db.write(changes)
+
+    def identities(self) -> "IdentitiesOnDisk":
+        """The part of it that keeps what is known of identities."""
+        return IdentitiesOnDisk(self._db)
 
     def close(self) -> None:
         """Close the database; what was written is kept."""
@@ -80,6 +86,33 @@ class ReceivedOnDisk:
             if not isinstance(key, bytes) or not isinstance(value, bytes) or not key.startswith(_POSITION):
                 return
             yield (key[5:].decode(), int.from_bytes(key[1:5])), int.from_bytes(value)
+
+
+class IdentitiesOnDisk:
+    """See neutrality.identity.directory.Store."""
+
+    def __init__(self, db: Rdict) -> None:
+        """In a database that is another's."""
+        self._db = db
+
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See Store."""
+        values: Any = self._db.get([_IDENTITY + key for key in keys])
+        return list(values)
+
+    def put(self, changes: Mapping[bytes, bytes]) -> None:
+        """See Store."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes.items():
+            batch.put(_IDENTITY + key, value)
+        self._db.write(batch)
+
+    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See Store."""
+        for key, value in self._db.items(from_key=_IDENTITY + prefix):
+            if not isinstance(key, bytes) or not isinstance(value, bytes) or not key.startswith(_IDENTITY + prefix):
+                return
+            yield key[len(_IDENTITY) :], value
 
 
 def _encode(known: Known) -> bytes:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -19,15 +19,20 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics, topic_id
+from neutrality.broker.port import ConsumedRecord
 from neutrality.broker.publishing import BoundedPublisher
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
+from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
+from neutrality.verification.log import read_to_end
 from services.ingest.entrypoints.http import build_app, openapi_document
 from services.ingest.following import Following
 from services.ingest.handlers import INPUT_TOPICS, Intake
+from services.ingest.identities import Identities
 from services.ingest.kept import ReceivedOnDisk, StoreInUse
 from services.ingest.metrics import IngestMetrics
+from services.ingest.moving import Mover
 from services.ingest.preparation import TopicPreparation
 from services.ingest.received import OwnWrites
 from services.ingest.settings import IngestSettings
@@ -100,7 +105,10 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
     stopping = asyncio.Event()
     following: Following | None = None
     own = OwnWrites()
-    intake = Intake(publisher, received, own, metrics, clock=_now, stopwatch_s=time.perf_counter)
+    identities = Identities(received.identities(), load_methodology())
+    intake = Intake(publisher, received, own, identities, metrics, clock=_now, stopwatch_s=time.perf_counter)
+    open_reader = partial(KafkaReader, settings.bootstrap_servers, _INPUTS)
+    mover = Mover(identities, publisher, partial(_read_log, partial(open_reader, client_id="ingest-moving")), metrics, clock=_now)
 
     async def prepare() -> None:
         nonlocal following
@@ -108,9 +116,11 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         following = Following(
             received,
             own,
-            partial(KafkaReader, settings.bootstrap_servers, _INPUTS, client_id="ingest-following"),
+            identities,
+            partial(open_reader, client_id="ingest-following"),
             lambda: " ".join(topic_id(settings.bootstrap_servers, name) for name in _INPUTS),
         )
+        await mover.run()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -137,6 +147,12 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         return await serve(app, settings.host, settings.port, on_stop=stopping.set)
     finally:
         await publisher.close()
+
+
+def _read_log(open_reader: Callable[[], KafkaReader]) -> Iterator[ConsumedRecord]:
+    """Everything on the input topics. Raises BrokerUnavailable."""
+    with contextlib.closing(open_reader()) as reader:
+        yield from read_to_end(reader)
 
 
 def _now() -> datetime:

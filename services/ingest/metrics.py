@@ -43,6 +43,10 @@ class IngestMetrics:
         self._broker_errors = Counter(
             "ingest_broker_errors_total", "Requests that Kafka did not acknowledge.", ["kind"], registry=registry
         )
+        self._moved = Counter(
+            "ingest_events_moved_total", "Events said again under another entity, and corrections for that.", registry=registry
+        )
+        self._waiting = Gauge("ingest_ids_to_move", "Ids whose claims wait to be moved to another entity.", registry=registry)
         self._in_flight = Gauge("ingest_requests_in_flight", "Requests with events being worked on.", registry=registry)
         for event_type in EVENT_TYPES:
             self._accepted.labels(short_type(event_type))
@@ -67,6 +71,14 @@ class IngestMetrics:
     def broker_failed(self, kind: BrokerErrorKind) -> None:
         """Kafka did not take a request."""
         self._broker_errors.labels(kind).inc()
+
+    def moved(self, events: int) -> None:
+        """Events were moved to the entity that is meant."""
+        self._moved.inc(events)
+
+    def waiting(self, ids: int) -> None:
+        """So many ids wait."""
+        self._waiting.set(ids)
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

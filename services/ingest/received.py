@@ -1,7 +1,7 @@
 """What was received before: for each (source, id) a digest of its content, and where its record lies. Pure.
 
 A repeat is answered with the place of the first; another content under the same name is a conflict. What is known is made of the topics
-alone (`known_of`), so it can be rebuilt, and every ingest learns in the end what others have written. Until it has, a repeat may be written
+alone (`read_event`), so it can be rebuilt, and every ingest learns in the end what others have written. Until it has, a repeat may be written
 once more: it counts once all the same.
 """
 
@@ -10,8 +10,9 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
 from neutrality.broker.port import ConsumedRecord, PublishedRecord, TopicPartition
-from neutrality.events.cloudevent import Event, InvalidEvent, event_from_kafka, event_to_kafka
+from neutrality.events.cloudevent import Event, event_from_kafka, event_to_kafka
 from neutrality.events.vocabulary import iso
+from neutrality.identity.naming import Named, as_named, named_from_headers
 
 _DIGEST_BYTES: Final = 16
 _MAX_OWN: Final = 200_000
@@ -75,8 +76,8 @@ class Received(Protocol):
         """How far the topics have been read; a partition that was not is left out."""
         ...
 
-    def belongs_to(self, topics: str) -> None:
-        """Forget everything unless it is of these topics; `topics` is what Kafka identifies them by."""
+    def belongs_to(self, topics: str) -> bool:
+        """Forget everything unless it is of these topics, and tell whether it did; `topics` is what Kafka identifies them by."""
         ...
 
     def forget(self) -> None:
@@ -107,11 +108,13 @@ class ReceivedInMemory:
         """See Received."""
         return dict(self._positions)
 
-    def belongs_to(self, topics: str) -> None:
+    def belongs_to(self, topics: str) -> bool:
         """See Received."""
-        if self._topics != topics:
-            self.forget()
-            self._topics = topics
+        if self._topics == topics:
+            return False
+        self.forget()
+        self._topics = topics
+        return True
 
     def forget(self) -> None:
         """See Received."""
@@ -130,14 +133,25 @@ def content_of(event: Event, value: bytes) -> bytes:
     return blake2b(attributes.encode() + value, digest_size=_DIGEST_BYTES).digest()
 
 
-def known_of(record: ConsumedRecord) -> tuple[bytes, Known] | None:
-    """Name and content of a record of an input topic; None if it holds no event."""
+class ReadEvent(NamedTuple):
+    """The event of a record: its name, what is known under it, the event, and what it named at first."""
+
+    name: bytes
+    known: Known
+    event: Event
+    named: Named
+
+
+def read_event(record: ConsumedRecord) -> ReadEvent | None:
+    """The event of a record of an input topic; None if it holds none."""
     try:
         event = event_from_kafka(record.headers, record.value)
-    except InvalidEvent:
+        named = named_from_headers(record.headers)
+        first = as_named(event, named)
+    except ValueError:
         return None
-    content = content_of(event, event_to_kafka(event)[1])
-    return name_of(event), Known(content, record.topic, record.partition, record.offset)
+    content = content_of(first, event_to_kafka(first)[1])
+    return ReadEvent(name_of(event), Known(content, record.topic, record.partition, record.offset), event, named)
 
 
 def place_of(known: Known) -> PublishedRecord:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded
-from neutrality.events.cloudevent import Event, InvalidEvent, Problem, event_from_line
+from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.lines import Line, LineSplitter
+from services.ingest.references import read_line
 
 GROUP_LINES: Final = 100  # validated in one go: some 5 ms in which nobody else is served
 GROUP_BYTES: Final = 256 * 1024
@@ -219,7 +220,7 @@ class LineStream:
     def _event_of(self, line: Line) -> Event:
         if line.content is None:
             raise InvalidEvent([Problem("", f"the line is longer than {self._max_line_bytes} bytes")])
-        return event_from_line(line.content)
+        return read_line(line.content)
 
     async def _begin(self) -> None:
         """Send the group on its way."""

@@ -20,7 +20,7 @@ from services.ingest.handlers import Intake
 from services.ingest.metrics import IngestMetrics
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
-from tests.support.ingest import NOW
+from tests.support.ingest import NOW, new_identities
 
 # lines are rejected one by one under 200; 413 is not among the statuses that Schemathesis takes for a rejection
 REJECT_IN_THEIR_WAY: Final = frozenset({HTTPStatus.OK, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -30,7 +30,9 @@ def an_app() -> Any:
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
     publisher = MemoryBroker().publisher()
-    intake = Intake(publisher, ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
+    intake = Intake(
+        publisher, ReceivedInMemory(), OwnWrites(), new_identities(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0
+    )
     return build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: True)
 
 

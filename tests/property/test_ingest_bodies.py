@@ -30,7 +30,7 @@ from services.ingest.handlers import Intake
 from services.ingest.metrics import IngestMetrics
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
-from tests.support.ingest import NOW
+from tests.support.ingest import NOW, new_identities
 
 BODIES: Final = int(os.environ.get("INGEST_BODIES", "500"))
 TOPICS: Final = ("neutrality.ownership", "neutrality.contracts")
@@ -52,7 +52,13 @@ class Door:
         self.broker, registry = MemoryBroker(1), CollectorRegistry()
         metrics = IngestMetrics(registry)
         intake = Intake(
-            self.broker.publisher(), ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0
+            self.broker.publisher(),
+            ReceivedInMemory(),
+            OwnWrites(),
+            new_identities(),
+            metrics,
+            clock=lambda: NOW,
+            stopwatch_s=lambda: 0.0,
         )
         limits = IngestSettings.model_construct(body_deadline_s=5.0, stream_idle_s=5.0)
         self._app = build_app(limits, intake, metrics, registry, topics_are_ready=lambda: True)

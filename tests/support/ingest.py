@@ -19,8 +19,11 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from neutrality.broker.memory import MemoryBroker
+from neutrality.identity.directory import StoreInMemory
+from neutrality.model.methodology import load_methodology
 from services.ingest.entrypoints.http import build_app
 from services.ingest.handlers import Intake
+from services.ingest.identities import Identities
 from services.ingest.metrics import IngestMetrics
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
@@ -30,6 +33,11 @@ DEADLINE_S = 2.0
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 
 
+def new_identities() -> Identities:
+    """Nothing is known yet."""
+    return Identities(StoreInMemory(), load_methodology())
+
+
 class Ingest:
     """An ingest in this process, with a client."""
 
@@ -37,6 +45,7 @@ class Ingest:
         self.broker = MemoryBroker()
         self.registry = CollectorRegistry()
         self.received = ReceivedInMemory()
+        self.identities = new_identities()
         self.prepared = True
         self.max_unread_bytes = 1024 * 1024
         self.clock: Callable[[], datetime] = lambda: NOW
@@ -57,7 +66,15 @@ class Ingest:
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         self.registry = CollectorRegistry()
         metrics = IngestMetrics(self.registry)
-        intake = Intake(self.broker.publisher(), self.received, OwnWrites(), metrics, clock=self.clock, stopwatch_s=lambda: 0.0)
+        intake = Intake(
+            self.broker.publisher(),
+            self.received,
+            OwnWrites(),
+            self.identities,
+            metrics,
+            clock=self.clock,
+            stopwatch_s=lambda: 0.0,
+        )
         settings = IngestSettings.model_construct(body_deadline_s=0.2, stream_idle_s=0.3, max_unread_bytes=self.max_unread_bytes)
         app = build_app(settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -124,7 +141,15 @@ def served_ingest(broker: MemoryBroker) -> Iterator[str]:
     async def serve() -> None:
         registry = CollectorRegistry()
         metrics = IngestMetrics(registry)
-        intake = Intake(broker.publisher(), ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: NOW, stopwatch_s=lambda: 0.0)
+        intake = Intake(
+            broker.publisher(),
+            ReceivedInMemory(),
+            OwnWrites(),
+            new_identities(),
+            metrics,
+            clock=lambda: NOW,
+            stopwatch_s=lambda: 0.0,
+        )
         app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: True)
         server.config.app = app
         started.set()

@@ -19,6 +19,8 @@ from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerError, OutgoingRecord, Overloaded, RecordTooLarge
 from neutrality.events.cloudevent import Event
 from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metrics, add_problem_handlers
+from neutrality.identity.directory import StoreInMemory
+from neutrality.model.methodology import load_methodology
 from services.ingest.content import (
     InvalidEvents,
     NotJson,
@@ -31,7 +33,8 @@ from services.ingest.content import (
 from services.ingest.entrypoints import ndjson
 from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
-from services.ingest.handlers import Accepted, EventConflicts, Intake, to_record
+from services.ingest.handlers import Accepted, EventConflicts, Intake
+from services.ingest.identities import Identities
 from services.ingest.metrics import IngestMetrics, Reason
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.settings import IngestSettings
@@ -169,12 +172,11 @@ async def _validated(
     records: list[OutgoingRecord] = []
 
     def keep_record(event: Event) -> None:
-        records.append(to_record(event, accepted_at))
+        records.append(intake.record_of(event))
 
     try:
         content = content_of(request.headers.get("content-type"), request.headers.raw)
         body = await read_body(request, max_bytes=settings.max_body_bytes, deadline_s=settings.body_deadline_s)
-        accepted_at = intake.accepted_at()
         return read_events(content, body, keep_record), tuple(records)
     except InvalidEvents as error:
         metrics.rejected("invalid_event", error.event_count)
@@ -217,8 +219,15 @@ def openapi_document() -> str:
     """The OpenAPI document as committed in contracts/openapi/ingest.json."""
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
+    identities = Identities(StoreInMemory(), load_methodology())
     intake = Intake(
-        MemoryBroker().publisher(), ReceivedInMemory(), OwnWrites(), metrics, clock=lambda: _EPOCH, stopwatch_s=lambda: 0.0
+        MemoryBroker().publisher(),
+        ReceivedInMemory(),
+        OwnWrites(),
+        identities,
+        metrics,
+        clock=lambda: _EPOCH,
+        stopwatch_s=lambda: 0.0,
     )
     app = build_app(IngestSettings.model_construct(), intake, metrics, registry, topics_are_ready=lambda: False)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -34,6 +34,7 @@ def test_an_identifier_has_one_spelling(scheme: str, given_as: str, entity: str)
     ("scheme", "wrong"),
     [
         ("LEI", "5493001KJTIIGC8Y1R13"),
+        ("LEI", "1"),
         ("ISIN", "US30303M1028"),
         ("CIK", "0000"),
         ("CIK", "12345678901"),

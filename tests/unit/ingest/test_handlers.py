@@ -13,6 +13,7 @@ from services.ingest.handlers import Intake, to_record
 from services.ingest.metrics import IngestMetrics
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from tests.support.events import vendor
+from tests.support.ingest import new_identities
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -25,6 +26,7 @@ def test_one_log_line_per_change_of_kafkas_state() -> None:
         broker.publisher(),
         ReceivedInMemory(),
         OwnWrites(),
+        new_identities(),
         IngestMetrics(registry),
         clock=lambda: NOW,
         stopwatch_s=lambda: float(next(seconds)),
