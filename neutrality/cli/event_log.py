@@ -12,7 +12,8 @@ from neutrality.broker.kafka import KafkaReader
 from neutrality.cli.event_files import open_events, tell_problems
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.reading import Bad, Good, read_events
-from neutrality.events.cloudevent import Event, event_from_document
+from neutrality.events.cloudevent import Event
+from neutrality.identity.references import read_document
 from neutrality.model.local import TimedEvent
 from neutrality.topics import CONTRACTS, OWNERSHIP
 from neutrality.verification.log import EventLog
@@ -39,7 +40,7 @@ def load_log(bootstrap_servers: str, files: Sequence[str] | None) -> LoadedLog:
     """Everything so far. Ends the command if a file or Kafka cannot be read."""
     if files:
         found = [item for file in files for item in _read(file)]
-        events = [event_from_document(item.document) for item in found if isinstance(item, Good)]
+        events = [read_document(item.document) for item in found if isinstance(item, Good)]
         log = LoadedLog(tuple((event, recorded_ms(event)) for event in events), sum(isinstance(item, Bad) for item in found))
     else:
         log = _from_kafka(bootstrap_servers)
@@ -73,7 +74,7 @@ def read_assumptions(file: str) -> tuple[Event, ...]:
         tell_problems(refused)
     if bad:
         end(f"{len(bad)} of {len(found)} are no events", Exit.FAILED)
-    return tuple(event_from_document(item.document) for item in found if isinstance(item, Good))
+    return tuple(read_document(item.document) for item in found if isinstance(item, Good))
 
 
 def recorded_ms(event: Event) -> int:

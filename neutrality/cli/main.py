@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from neutrality.cli.broker import broker
+from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
 from neutrality.cli.publish import publish
@@ -43,6 +44,7 @@ def neutrality(
 
 for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify):
     app.command(epilog=EPILOG)(command)
+app.add_typer(entities, name="entities")
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from neutrality.events.cloudevent import InvalidEvent, Problem, event_from_document
+from neutrality.events.cloudevent import InvalidEvent, Problem
+from neutrality.identity.references import read_document
 
 WHOLE_BYTES: Final = 64 * 1024 * 1024
 
@@ -75,7 +76,7 @@ def _lines(lines: Iterable[tuple[int, bytes]]) -> Iterator[Good | Bad]:
 
 def _check(number: int, place: str, document: object) -> Good | Bad:
     try:
-        event_from_document(document)
+        read_document(document)
     except InvalidEvent as error:
         return Bad(number, place, error.problems)
     return Good(number, place, document) if isinstance(document, dict) else Bad(number, place, (Problem("", "no JSON object"),))

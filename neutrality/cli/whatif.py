@@ -11,8 +11,13 @@ from rich.markup import escape
 from neutrality.cli import words
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, AsJson, BootstrapServers
 from neutrality.cli.documents import print_json
-from neutrality.cli.event_log import LogFiles, load_log, parse_instant, read_assumptions
+from neutrality.cli.event_log import LoadedLog, LogFiles, load_log, parse_instant, read_assumptions
+from neutrality.cli.exits import Exit, end
 from neutrality.events.assessment import Score
+from neutrality.events.cloudevent import Event
+from neutrality.identity.moving import resolve
+from neutrality.identity.naming import NamesItself
+from neutrality.identity.survey import directory_of
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.model.whatif import Change, changes
@@ -39,6 +44,7 @@ def whatif(
     """
     assumed = read_assumptions(file)
     known = load_log(bootstrap_servers, log)
+    assumed = _under_canonical_ids(assumed, known)
     now = datetime.now(UTC) if at is None else at
     runner = LocalRunner(load_methodology(), now)
     runner.apply_together(known.events)
@@ -49,6 +55,15 @@ def whatif(
         print_json({"at": now, "assumed": len(assumed), "known": len(known.events), "rejected": known.rejected, "changes": found})
         return
     _show(found, Console(highlight=False, soft_wrap=True))
+
+
+def _under_canonical_ids(assumed: Sequence[Event], known: LoadedLog) -> tuple[Event, ...]:
+    directory = directory_of((event for event, _ in known.events), load_methodology())
+    directory.learn(assumed)
+    try:
+        return tuple(resolve(event, directory).event for event in assumed)
+    except NamesItself as error:
+        end(str(error), Exit.FAILED)
 
 
 def _show(found: Sequence[Change], console: Console) -> None:

@@ -7,7 +7,7 @@ Ratios are in [0, 1]. Terms are those of the Beneficial Ownership Data Standard 
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -18,9 +18,10 @@ class Wire(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+ENTITY_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9._:-]{0,127}$"
 EntityId = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:-]{0,127}$"),
+    StringConstraints(pattern=ENTITY_ID_PATTERN),
     Field(description="An entity's id: lower-case letters, digits and . _ : -, at most 128 characters.", examples=["scale-ai"]),
 ]
 ClaimId = Annotated[

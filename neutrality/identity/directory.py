@@ -75,10 +75,6 @@ class Identity(NamedTuple):
     provisional: frozenset[str]
 
 
-class MergerConflict(ValueError):  # noqa: N818 - named for what it is
-    """The two entities cannot be one; the message says why."""
-
-
 class Directory:
     """For use in one thread."""
 
@@ -134,19 +130,16 @@ class Directory:
             if name == key or report.data.claim_id == correction.retracts_claim
         )
 
-    def check_merger(self, entity: str, into: str) -> None:
-        """Tell whether two entities may be one.
-
-        Raises:
-            MergerConflict: they are so already, the other way round; or they bear different identifiers where an entity has one.
-        """
+    def conflict(self, entity: str, into: str) -> str | None:
+        """Why two entities cannot be one; None if nothing is known against it."""
         if self._merged(into) == self._merged(entity) and into in self.mergers:
-            raise MergerConflict(f"{into} is merged into {entity} already")
+            return f"{into} is merged into {entity} already"
         one, other = self._identifiers(entity), self._identifiers(into)
         for scheme in sorted((one.keys() & other.keys()) - MANY_OF_A_SCHEME):
             if one[scheme] != other[scheme]:
                 mine, others = " and ".join(sorted(one[scheme])), " and ".join(sorted(other[scheme]))
-                raise MergerConflict(f"{entity} bears the {scheme} {mine}, {into} the {scheme} {others}: they are two")
+                return f"{entity} bears the {scheme} {mine}, {into} the {scheme} {others}: they are two"
+        return None
 
     def ever_borne_by(self, provisional: str) -> tuple[str, ...]:
         """The entities that ever bore a name or an identifier, by its provisional id; in order of id."""

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
-from services.ingest.references import read_document
+from neutrality.identity.references import read_document
 
 MAX_BATCH_EVENTS: Final = 1000
 _CE_PREFIX: Final = b"ce-"

@@ -8,7 +8,7 @@ from typing import Final
 
 from neutrality.events.claims import Correction, Entity
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
-from neutrality.identity.directory import Directory, MergerConflict, Store
+from neutrality.identity.directory import Directory, Store
 from neutrality.identity.moving import IDENTITY_SOURCE, resolve, time_of
 from neutrality.identity.naming import Named, NamesItself, Renamed, names_in
 from neutrality.model.methodology import Methodology
@@ -35,10 +35,9 @@ class Identities:
         """
         data = event.data
         if isinstance(data, Entity) and data.merged_into is not None:
-            try:
-                self.directory.check_merger(data.subject, data.merged_into)
-            except MergerConflict as error:
-                raise InvalidEvent([Problem("/data/merged_into", str(error))]) from error
+            if (conflict := self.directory.conflict(data.subject, data.merged_into)) is not None:
+                raise InvalidEvent([Problem("/data/merged_into", conflict)])
+            return Renamed(event, {})
         try:
             return resolve(event, self.directory)
         except NamesItself as error:

@@ -15,10 +15,10 @@ from typing import Final, Literal
 
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
+from neutrality.identity.references import read_line
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.lines import Line, LineSplitter
-from services.ingest.references import read_line
 
 GROUP_LINES: Final = 100  # validated in one go: some 5 ms in which nobody else is served
 GROUP_BYTES: Final = 256 * 1024

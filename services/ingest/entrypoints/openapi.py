@@ -7,12 +7,33 @@ import orjson
 from fastapi import FastAPI
 
 from neutrality.events.cloudevent import EVENT_MODELS, short_type
+from neutrality.events.vocabulary import ENTITY_ID_PATTERN
 from neutrality.http import PROBLEM_SCHEMA, problem_responses
 from services.ingest.content import MAX_BATCH_EVENTS, Mode
 from services.ingest.entrypoints.ndjson import MEDIA_TYPE as NDJSON
 from services.ingest.inflating import ENCODINGS, MAX_RATIO
 
 _REF: Final = "#/components/schemas/{model}"
+_REFERENCE: Final[dict[str, Any]] = {
+    "description": "An entity by a name or an identifier, for one whose id is not known. It is kept under its canonical id, once that is known.",
+    "oneOf": [
+        {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string", "minLength": 1, "examples": ["Meta Platforms, Inc."]}},
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "required": ["scheme", "id"],
+            "properties": {
+                "scheme": {"type": "string", "examples": ["LEI", "GB-COH", "CIK", "ISIN", "domain"]},
+                "id": {"type": "string", "examples": ["5493001KJTIIGC8Y1R12"]},
+            },
+            "additionalProperties": False,
+        },
+    ],
+}
 
 
 def _example(kind: str, subject: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +245,17 @@ def _responses() -> dict[int | str, dict[str, Any]]:
 EVENTS_RESPONSES: Final = _responses()
 
 
+def _with_references(schema: Any) -> Any:
+    """An entity may be named by a name or an identifier wherever it is by its id."""
+    if isinstance(schema, list):
+        return [_with_references(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("pattern") == ENTITY_ID_PATTERN:
+        return {"anyOf": [schema, {"$ref": _REF.format(model="EntityReference")}]}
+    return {name: _with_references(one) for name, one in schema.items()}
+
+
 def complete(app: FastAPI) -> None:
     """Add the events' schemas, which no route's signature names."""
     infer = app.openapi
@@ -233,12 +265,14 @@ def complete(app: FastAPI) -> None:
         schemas = inferred.setdefault("components", {}).setdefault("schemas", {})
         for model in EVENT_MODELS:
             schema = model.model_json_schema(ref_template=_REF)
-            schemas.update(schema.pop("$defs", {}))
+            schema["properties"].pop("revision")  # ours to set
+            schemas.update(_with_references(schema.pop("$defs", {})))
             schema["required"] = sorted({*schema["required"], "type", "specversion"})
             schema["description"] = (
                 f"{schema.get('description', '')} ({short_type(str(model.model_fields['type'].default))})".strip()
             )
             schemas[model.__name__] = schema
+        schemas["EntityReference"] = _REFERENCE
         inferred["components"]["schemas"] = dict(sorted(schemas.items()))
         return inferred
 
