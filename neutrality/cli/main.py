@@ -9,6 +9,7 @@ from neutrality.cli.broker import broker
 from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
+from neutrality.cli.export import export
 from neutrality.cli.publish import publish
 from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
@@ -45,6 +46,7 @@ def neutrality(
 for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify):
     app.command(epilog=EPILOG)(command)
 app.add_typer(entities, name="entities")
+app.add_typer(export, name="export")
 
 
 def main() -> None:

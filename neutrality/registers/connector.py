@@ -36,10 +36,11 @@ class Conversion:
 class Connector(Protocol):
     """Reads one format. Made anew for each file."""
 
-    def convert(self, source: BinaryIO) -> Iterator[Conversion]:
+    def convert(self, source: BinaryIO, name: str = "") -> Iterator[Conversion]:
         """The records of a file, in its order, held one at a time as far as the format allows.
 
-        A record that cannot be read is a refusal, and the rest is read on.
+        `name` is the file's: some publishers tell there what the content does not, such as its date. A record that cannot be read is a refusal, and
+        the rest is read on.
 
         Raises:
             NotThisFormat: the file is none of this format, or is broken so that nothing after it can be read.
