@@ -184,11 +184,12 @@ def _held(statement: Statement, item: _Held, subject: str, party: str, records: 
     """One interest as an event."""
     told = item.told
     start = told.get("startDate")
-    effective = declared_at(statement) if start is None else _instant(start)
+    declared, first = declared_at(statement), statement.get("recordStatus", "new") == "new"
+    effective = declared if start is None else _instant(start) if first else max(_instant(start), declared)
     end = None if told.get("endDate") is None else _instant(told["endDate"])
-    over = statement.get("recordStatus") == "closed" or (end is not None and start is None and end <= declared_at(statement))
+    over = statement.get("recordStatus") == "closed" or (end is not None and end <= declared and (start is None or not first))
     if over:
-        effective, end = _end_of(statement, item, end, records), None
+        effective, end = (end or declared) if first else max(end or declared, declared), None
     elif end is not None and end <= effective:
         return Refusal("term-not-forward", f"{item.where}: it ends before it begins")
     common: dict[str, Any] = {
@@ -218,13 +219,6 @@ def _held(statement: Statement, item: _Held, subject: str, party: str, records: 
         )
     except ValueError as error:
         return Refusal("not-expressible", f"{item.where}: {why(error)}")
-
-
-def _end_of(statement: Statement, item: _Held, end: datetime | None, records: Records) -> datetime:
-    """When an interest ended: as told, but never before what was told of it earlier began to hold, or that would stand."""
-    previous = _before(statement, records)
-    begins = [declared_at(previous)] if previous is not None and "startDate" not in item.told else []
-    return max([end or declared_at(statement), *begins])
 
 
 def _gone(statement: Statement, named: set[str], records: Records) -> list[Event]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
+import bods_fixtures
 import pytest
 
 from neutrality.events.claims import Interest, InterestType, Role, RoleType
@@ -24,6 +25,22 @@ LAB = company("lab", ("XI-LEI", "5493001KJTIIGC8Y1R12"))
 
 def interests(*statements: dict[str, Any]) -> list[Interest]:
     return [event.data for event in events_of(converted(*statements)) if isinstance(event.data, Interest)]
+
+
+@pytest.mark.parametrize(
+    ("case", "events", "refused"),
+    [
+        ("core/01-direct-ownership", 4, []),
+        ("edge-cases/10-circular-ownership", 4, []),
+        ("edge-cases/11-anonymous-person", 1, ["unspecified-party"]),
+    ],
+)
+def test_every_statement_of_an_independent_fixture_pack_is_an_event_or_a_refusal(
+    case: str, events: int, refused: list[str]
+) -> None:
+    statements = bods_fixtures.load(case).statements
+    found = converted(*statements)
+    assert (len(found), len(events_of(found)), reasons(found)) == (len(statements), events, refused)
 
 
 def test_every_code_of_the_standard_has_one_meaning() -> None:
@@ -173,7 +190,7 @@ def test_a_closed_record_ends_its_claims_and_keeps_the_share() -> None:
     new, ended = interests(ACME, LAB, before, closed)
     assert ended.claim_id == new.claim_id
     assert (ended.status, ended.share) == (Status.TERMINATED, new.share)
-    assert ended.effective_time == datetime(2024, 5, 1, tzinfo=UTC)
+    assert ended.effective_time == datetime(2024, 6, 1, tzinfo=UTC)  # not before: an update between would outlive it
 
 
 def test_an_interest_that_an_update_no_longer_tells_is_ended() -> None:
@@ -182,6 +199,21 @@ def test_an_interest_that_an_update_no_longer_tells_is_ended() -> None:
     for order in ([before, update], [update, before]):
         ended = [item for item in interests(ACME, LAB, *order) if item.status is Status.TERMINATED]
         assert [item.interest_type for item in ended] == [InterestType.VOTING_RIGHTS]
+
+
+def test_an_update_replaces_what_was_told_before_whenever_the_interest_began() -> None:
+    acme, meta = "gb-coh:09876543", "lei:5493001kjtiigc8y1r12"
+    told = [
+        holding("r", "acme", "lab", shares(49)),
+        holding("r", "acme", "lab", shares(10, startDate="2019-01-01"), date="2024-06-01", recordStatus="updated"),
+        holding("r", "acme", "lab", shares(10, endDate="2024-03-01"), date="2024-07-01", recordStatus="closed"),
+    ]
+    scores = []
+    for count in (1, 2, 3):
+        runner = LocalRunner(load_methodology(), datetime(2025, 6, 1, tzinfo=UTC))
+        runner.apply([lab(meta), vendor(acme), *(one for it in told[:count] for one in events_of(converted(ACME, LAB, it)))])
+        scores.append(runner.assessments[acme].headline.confirmed)
+    assert scores == pytest.approx([100 * (1 - 0.8 * 0.49), 100 * (1 - 0.8 * 0.1), 100.0])
 
 
 def test_an_update_that_only_confirms_changes_no_assessment() -> None:
