@@ -10,12 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from neutrality.broker.port import TopicPartition
 from services.ingest.received import Known
 
 _IDENTITY, _NAME, _POSITION, _TOPICS = b"i", b"n", b"p", b"t"  # `t` is the last: the others are forgotten together
+# What RocksDB holds in memory is bounded by these, however many events there are: by default it keeps every file open with its
+# index and filter outside of the cache, which grows with the number of files.
+_BLOCK_CACHE_BYTES: Final = 32 * 1024 * 1024  # blocks, and with them indexes and filters
+_WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+_WRITE_BUFFERS: Final = 2  # one is filled while the other is written out
+_OPEN_FILES: Final = 256  # well below the usual limit of 1,024 a process, which the connections need too
 _PLACE: Final = struct.Struct(">16sqi")
 
 
@@ -35,6 +41,13 @@ class ReceivedOnDisk:
         path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
         options.set_keep_log_file_num(2)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_max_write_buffer_number(_WRITE_BUFFERS)
+        options.set_max_open_files(_OPEN_FILES)
+        blocks = BlockBasedOptions()
+        blocks.set_block_cache(Cache(_BLOCK_CACHE_BYTES))
+        blocks.set_cache_index_and_filter_blocks(True)
+        options.set_block_based_table_factory(blocks)
         try:
             self._db = Rdict(str(path), options)
         except Exception as error:  # rocksdict has no class for it
