@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials check unit outage fuzz bench bench-latency generate screenshot clean
+.PHONY: help up demo test trials ingest-trials check unit outage fuzz bench bench-latency generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -45,6 +45,9 @@ unit: $(STAMP) ## the tests that need no broker
 
 trials: $(STAMP) ## two scoring workers through 40 long trials with mishaps; about two hours
 	@$(BIN)/python -m tests.trials
+
+ingest-trials: $(STAMP) ## ingest and Kafka killed under load, 50,000 events a trial, with either producer
+	@$(BIN)/python -m tests.ingest_trials --output .local/ingest-trials.md
 
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas

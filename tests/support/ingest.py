@@ -101,7 +101,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    port = free_port()
+    port = int(settings.get("INGEST_PORT", "0")) or free_port()
     env = (
         os.environ
         | {"INGEST_PORT": str(port), "INGEST_BOOTSTRAP_SERVERS": servers, "INGEST_DEADLINE_S": str(DEADLINE_S)}
