@@ -10,6 +10,7 @@ from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
 from neutrality.cli.export import export
+from neutrality.cli.import_ import import_
 from neutrality.cli.publish import publish
 from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
@@ -17,6 +18,7 @@ from neutrality.cli.subscribe import subscribe
 from neutrality.cli.up import up
 from neutrality.cli.validate import validate
 from neutrality.cli.verify import verify
+from neutrality.cli.watch import watch
 from neutrality.cli.whatif import whatif
 
 app = typer.Typer(
@@ -43,8 +45,9 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify):
+for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
+app.command(name="import", epilog=EPILOG)(import_)
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
 

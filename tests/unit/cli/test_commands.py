@@ -10,7 +10,20 @@ from neutrality.cli.exits import Exit
 from neutrality.cli.main import app
 
 NOBODY = "http://127.0.0.1:9"
-COMMANDS = ("up", "broker", "publish", "validate", "scores", "explain", "subscribe", "whatif", "replay", "verify")
+COMMANDS = (
+    "up",
+    "broker",
+    "publish",
+    "import",
+    "watch",
+    "validate",
+    "scores",
+    "explain",
+    "subscribe",
+    "whatif",
+    "replay",
+    "verify",
+)
 
 
 def test_the_version_is_printed() -> None:
