@@ -80,12 +80,19 @@ Result = Accepted | Rejected
 class Client:
     """A connection to ingest. Use it as a context manager; not for use from several threads at once."""
 
-    def __init__(self, url: str, *, patience: timedelta = DEFAULT_PATIENCE, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        patience: timedelta = DEFAULT_PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Nothing is sent yet. `patience` bounds how long is waited without any progress while Kafka or ingest is away."""
         self._url = _events_url(url)
         self._patience_s = patience.total_seconds()
         self._sleep = sleep
-        self._http = httpx.Client(timeout=_TIMEOUT_S)
+        self._http = httpx.Client(timeout=_TIMEOUT_S, headers=_authorization(api_key))
 
     def publish(self, event: Publishable) -> Accepted:
         """Publish one event; returns once Kafka has it.
@@ -141,13 +148,18 @@ class AsyncClient:
     """The same on an event loop."""
 
     def __init__(
-        self, url: str, *, patience: timedelta = DEFAULT_PATIENCE, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        patience: timedelta = DEFAULT_PATIENCE,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """See `Client`."""
         self._url = _events_url(url)
         self._patience_s = patience.total_seconds()
         self._sleep = sleep
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT_S)
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT_S, headers=_authorization(api_key))
 
     async def publish(self, event: Publishable) -> Accepted:
         """See `Client.publish`."""
@@ -318,6 +330,10 @@ def _retry_after_s(response: httpx.Response) -> float:
         return min(_LONGEST_PAUSE_S, max(0.1, float(response.headers.get("retry-after", _PAUSE_S))))
     except ValueError:
         return _PAUSE_S
+
+
+def _authorization(api_key: str | None) -> dict[str, str]:
+    return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
 
 def _events_url(url: str) -> str:

@@ -1,8 +1,11 @@
 """Where the services are: options with environment variables, the same for every subcommand."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
+from neutrality.cli.exits import Exit, end
 
 KAFKA_PORT: Final = 29092
 INGEST_PORT: Final = 8801
@@ -15,6 +18,20 @@ BootstrapServers = Annotated[
 IngestUrl = Annotated[str, typer.Option("--ingest-url", envvar="NEUTRALITY_INGEST_URL", help="Where ingest answers.")]
 AlertsUrl = Annotated[str, typer.Option("--alerts-url", envvar="NEUTRALITY_ALERTS_URL", help="Where alerts answers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text: one object, or one a line where it streams.")]
+
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option("--api-key-file", envvar="NEUTRALITY_API_KEY_FILE", help="A file with the API key, if ingest asks for one."),
+]
+
+
+def read_key(file: Path | None) -> str | None:
+    """The key in a file. Ends the command if it cannot be read."""
+    try:
+        return None if file is None else file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        end(f"cannot read {file}: {error.strerror}", Exit.USAGE)
+
 
 DEFAULT_BOOTSTRAP: Final = f"127.0.0.1:{KAFKA_PORT}"
 DEFAULT_INGEST_URL: Final = f"http://127.0.0.1:{INGEST_PORT}"

@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, DEFAULT_INGEST_URL, AsJson, BootstrapServers, IngestUrl
+from neutrality.cli.addresses import (
+    DEFAULT_BOOTSTRAP,
+    DEFAULT_INGEST_URL,
+    ApiKeyFile,
+    AsJson,
+    BootstrapServers,
+    IngestUrl,
+    read_key,
+)
 from neutrality.cli.documents import print_json
 from neutrality.cli.event_log import LogFiles, load_log
 from neutrality.cli.exits import EPILOG, Exit, end
@@ -93,6 +101,7 @@ def merge(
     source: Annotated[str, typer.Option(help="The CloudEvents source of the event.")] = "urn:neutrality-watch:desk",
     url: Annotated[str | None, typer.Option(help="Where it can be read.")] = None,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
+    api_key_file: ApiKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Say that two entities are one: the claims of the first are moved to the second, whenever they came.
@@ -117,7 +126,7 @@ def merge(
         ),
     )
     try:
-        with Client(ingest_url) as client:
+        with Client(ingest_url, api_key=read_key(api_key_file)) as client:
             client.publish(event)
     except EventRejected as error:
         end(f"not merged: {error}", Exit.FAILED)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn
 
-from neutrality.cli.addresses import DEFAULT_INGEST_URL, AsJson, IngestUrl
+from neutrality.cli.addresses import DEFAULT_INGEST_URL, ApiKeyFile, AsJson, IngestUrl, read_key
 from neutrality.cli.documents import print_json
 from neutrality.cli.event_files import tell_problems
 from neutrality.cli.exits import Exit, end, errors
@@ -32,6 +32,7 @@ def import_(
         Path | None, typer.Option(help="Write everything that becomes no event here, as JSON lines with place and reason.")
     ] = None,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
+    api_key_file: ApiKeyFile = None,
     patience_s: Annotated[
         float, typer.Option("--patience", min=0.0, help="Seconds to keep trying while Kafka or ingest is away.")
     ] = 30.0,
@@ -47,7 +48,11 @@ def import_(
     imported, unreadable = Imported(), 0
     with ExitStack() as stack:
         told = None if refusals is None else stack.enter_context(refusals.open("wb"))
-        client = None if dry_run else stack.enter_context(Client(ingest_url, patience=timedelta(seconds=patience_s)))
+        client = (
+            None
+            if dry_run
+            else stack.enter_context(Client(ingest_url, api_key=read_key(api_key_file), patience=timedelta(seconds=patience_s)))
+        )
         for file in files:
             unreadable += _import(connector, file, client, imported, told)
     if as_json:

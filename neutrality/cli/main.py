@@ -11,6 +11,7 @@ from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
 from neutrality.cli.export import export
 from neutrality.cli.import_ import import_
+from neutrality.cli.keys import keys
 from neutrality.cli.publish import publish
 from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
@@ -50,6 +51,7 @@ for command in (up, broker, publish, validate, scores, explain, subscribe, whati
 app.command(name="import", epilog=EPILOG)(import_)
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

@@ -4,10 +4,11 @@ import io
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Self
 
 import orjson
@@ -15,10 +16,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from neutrality.cli.addresses import DEFAULT_INGEST_URL, AsJson, IngestUrl
+from neutrality.cli.addresses import DEFAULT_INGEST_URL, ApiKeyFile, AsJson, IngestUrl, read_key
 from neutrality.cli.documents import print_json
 from neutrality.cli.event_files import Position, open_events, tell_problems
 from neutrality.cli.exits import Exit, end, errors
+from neutrality.cli.keys import signer
 from neutrality.cli.reading import Bad, read_events
 from neutrality.client import Client, IngestError, Rejected, Result
 from neutrality.events.cloudevent import short_type
@@ -64,7 +66,11 @@ def publish(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin at the beginning of a file that was published in part.")
     ] = False,
+    sign_with: Annotated[
+        Path | None, typer.Option("--sign-with", help="Sign every event with this key (see `neutrality keys signing-key`).")
+    ] = None,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
+    api_key_file: ApiKeyFile = None,
     patience_s: Annotated[
         float, typer.Option("--patience", min=0.0, help="Seconds to keep trying while Kafka or ingest is away.")
     ] = 30.0,
@@ -89,17 +95,30 @@ def publish(
                 else:
                     print_json(item.document)
         else:
-            _publish(stream, file, ingest_url, timedelta(seconds=patience_s), tally, from_start=from_start)
+            position = _position(stream, file, ingest_url, from_start=from_start)
+            sign = _no_signature if sign_with is None else signer(sign_with)
+            with Client(ingest_url, api_key=read_key(api_key_file), patience=timedelta(seconds=patience_s)) as client:
+                _publish(stream, position, client, tally, sign)
     if not show:
         _tell(tally, as_json=as_json)
     if tally.refused:
         raise typer.Exit(Exit.FAILED)
 
 
-def _publish(stream: BinaryIO, file: str | None, url: str, patience: timedelta, tally: _Tally, *, from_start: bool) -> None:
+def _position(stream: BinaryIO, file: str | None, url: str, *, from_start: bool) -> Position:
     position = Position(None, "") if file is None or file == "-" else Position.of(stream, file, url, from_start=from_start)
     if position.number:
         errors().print(f"going on after {position.number:,}, where the last run ended (--from-start begins anew)")
+    return position
+
+
+def _no_signature(document: dict[str, Any]) -> dict[str, Any]:
+    return document
+
+
+def _publish(
+    stream: BinaryIO, position: Position, client: Client, tally: _Tally, sign: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
     sent: deque[tuple[int, str]] = deque()
 
     def documents() -> Iterator[dict[str, Any]]:
@@ -110,10 +129,10 @@ def _publish(stream: BinaryIO, file: str | None, url: str, patience: timedelta, 
                 tally.refuse(item)
                 continue
             sent.append((item.number, item.place))
-            yield item.document
+            yield sign(item.document)
 
     try:
-        with Client(url, patience=patience) as client, _progress(stream) as advance:
+        with _progress(stream) as advance:
             for result in client.publish_all(documents()):
                 number, place = sent.popleft()
                 tally.take(result, number, place)

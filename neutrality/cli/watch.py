@@ -16,7 +16,7 @@ import structlog
 import typer
 from prometheus_client import start_http_server
 
-from neutrality.cli.addresses import DEFAULT_INGEST_URL, AsJson, IngestUrl
+from neutrality.cli.addresses import DEFAULT_INGEST_URL, ApiKeyFile, AsJson, IngestUrl, read_key
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.importing import Imported, connector_named, opened
 from neutrality.cli.signals import StopSignal
@@ -30,7 +30,7 @@ _INGEST_PAUSE_S: Final = 5.0
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
-def watch(  # noqa: PLR0917  a command's options
+def watch(
     connector: Annotated[str, typer.Argument(help="bods, gleif, psc or sec13; of streams psc.")],
     place: Annotated[
         str, typer.Argument(metavar="FOLDER|URL", help="A folder that files come to, or a stream of JSON lines over HTTP.")
@@ -53,6 +53,7 @@ def watch(  # noqa: PLR0917  a command's options
     metrics_port: Annotated[int | None, typer.Option(help="Export Prometheus metrics on this port.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there, and end; for folders.")] = False,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
+    api_key_file: ApiKeyFile = None,
     as_json: AsJson = False,  # noqa: ARG001  logs are JSON already where nobody reads them on a terminal
 ) -> None:
     """Import what comes to a folder or over a stream, until it is told to stop (Ctrl-C, SIGTERM).
@@ -69,7 +70,7 @@ def watch(  # noqa: PLR0917  a command's options
     if metrics_port is not None:
         start_http_server(metrics_port, registry=metrics.registry)
     stop = StopSignal.install(signal.SIGINT, signal.SIGTERM)
-    with Client(ingest_url, patience=timedelta(0)) as client:
+    with Client(ingest_url, api_key=read_key(api_key_file), patience=timedelta(0)) as client:
         if place.startswith(("http://", "https://")):
             _watch_stream(connector, place, state, key_file, client, metrics, stop, heartbeat_s=heartbeat_s, from_now=from_now)
         else:

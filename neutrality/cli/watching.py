@@ -213,7 +213,7 @@ class Stream:
                 for line in lines:
                     if line.strip():
                         self._put(line)
-        return self._resume_at != before
+        return bool(self._resume_at != before)
 
     def _put(self, line: bytes) -> None:
         while not self._closed.is_set():

@@ -12,7 +12,7 @@ from neutrality.events.cloudevent import EVENT_TYPES, TYPE_PREFIX, short_type, t
 from neutrality.topics import CONTRACTS, OWNERSHIP, REJECTED, SCORES, Topic, alerts_topic
 
 _JSON_SCHEMA: Final = "application/schema+json;version=draft-2020-12"
-_OPTIONAL: Final = ("subject", "dataschema", "traceparent", "tracestate", "revision")
+_OPTIONAL: Final = ("subject", "dataschema", "traceparent", "tracestate", "signature", "revision")
 _CORRECTION: Final = "watch.neutrality.correction.v1"
 
 

@@ -25,7 +25,7 @@ class _Envelope(Wire):
     """CloudEvents context attributes. `time` is when the source recorded the event.
 
     `revision`: ingest says the event again with other ids, since it has learnt who is meant (an alias, a merger); of one (source, id) the highest
-    counts. Sources leave it out.
+    counts. Sources leave it out. `signature`: see neutrality.events.signature.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -37,6 +37,7 @@ class _Envelope(Wire):
     dataschema: Annotated[str, StringConstraints(max_length=500)] | None = None
     traceparent: Annotated[str, StringConstraints(max_length=55)] | None = None
     tracestate: Annotated[str, StringConstraints(max_length=512)] | None = None
+    signature: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]+$")] | None = None
     revision: Annotated[int, Field(ge=1, le=MAX_REVISION, strict=False)] | None = None  # a header's text, in binary mode
     data: Any
 

@@ -14,6 +14,7 @@ import orjson
 
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from neutrality.identity.references import read_document
+from services.ingest.gate import NotAllowed
 
 MAX_BATCH_EVENTS: Final = 1000
 _CE_PREFIX: Final = b"ce-"
@@ -43,10 +44,14 @@ class TooManyEvents(ValueError):  # noqa: N818 - named for what it is
 
 
 class InvalidEvents(ValueError):  # noqa: N818 - named for what it is
-    """At least one event is invalid. `event_count` is how many the request held; `problems` point into its body."""
+    """At least one event is invalid. `event_count` is how many the request held; `problems` point into its body.
 
-    def __init__(self, problems: Sequence[Problem], event_count: int) -> None:
-        """Keep both."""
+    `forbidden`: all that is wrong is that some are not this publisher's to publish.
+    """
+
+    def __init__(self, problems: Sequence[Problem], event_count: int, *, forbidden: bool = False) -> None:
+        """Keep all three."""
+        self.forbidden = forbidden
         self.problems = tuple(problems)
         self.event_count = event_count
         super().__init__(f"{len(self.problems)} problems in {event_count} events")
@@ -101,7 +106,7 @@ def read_events(content: Content, body: bytes, check: Callable[[Event], None]) -
     try:
         return (_read_one(_binary_document(content.headers, decoded) if content.mode is Mode.BINARY else decoded, check),)
     except InvalidEvent as error:
-        raise InvalidEvents(error.problems, 1) from error
+        raise InvalidEvents(error.problems, 1, forbidden=isinstance(error, NotAllowed)) from error
 
 
 def _read_batch(decoded: object, check: Callable[[Event], None]) -> tuple[Event, ...]:
@@ -111,13 +116,15 @@ def _read_batch(decoded: object, check: Callable[[Event], None]) -> tuple[Event,
         raise TooManyEvents(f"{len(decoded)} events; a batch has at most {MAX_BATCH_EVENTS}")
     events: list[Event] = []
     problems: list[Problem] = []
+    forbidden = True
     for index, document in enumerate(decoded):
         try:
             events.append(_read_one(document, check))
         except InvalidEvent as error:
+            forbidden = forbidden and isinstance(error, NotAllowed)
             problems += [Problem(f"/{index}{problem.pointer}", problem.detail) for problem in error.problems]
     if problems:
-        raise InvalidEvents(problems, len(decoded))
+        raise InvalidEvents(problems, len(decoded), forbidden=forbidden)
     return tuple(events)
 
 

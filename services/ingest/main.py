@@ -28,6 +28,7 @@ from neutrality.telemetry.settings import wrong_settings
 from neutrality.verification.log import read_to_end
 from services.ingest.entrypoints.http import build_app, openapi_document
 from services.ingest.following import Following
+from services.ingest.gate import Gate, KeysUnusable
 from services.ingest.handlers import INPUT_TOPICS, Intake
 from services.ingest.identities import Identities
 from services.ingest.kept import ReceivedOnDisk, StoreInUse
@@ -43,7 +44,7 @@ _INPUTS: Final = tuple(topic.name for topic in INPUT_TOPICS)
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0911 - each way to end has its code
     """Run until told to stop; returns the exit code. With `--openapi`, print the OpenAPI document instead."""
     if sys.argv[1:] == ["--openapi"]:
         sys.stdout.write(openapi_document())
@@ -66,6 +67,9 @@ def main() -> int:
         return EXIT_MISUSE
     try:
         return asyncio.run(run(settings, received, open_publisher))
+    except KeysUnusable as error:
+        _log.error("publishers_unusable", error=str(error))
+        return EXIT_MISUSE
     except Exception:  # noqa: BLE001 - logged, and the exit code tells the supervisor
         _log.exception("ingest_failed")
         return EXIT_FAILED
@@ -102,6 +106,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         max_in_flight=settings.max_in_flight,
         max_in_flight_bytes=settings.max_in_flight_bytes,
     )
+    gate = Gate(settings.api_keys_file, metrics, clock=_now)
     stopping = asyncio.Event()
     following: Following | None = None
     own = OwnWrites()
@@ -125,9 +130,11 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         preparing = asyncio.create_task(prepare(), name="ingest-topics")
+        letting_in = asyncio.create_task(gate.follow(), name="ingest-keys")
         try:
             yield
         finally:
+            letting_in.cancel()
             if following is not None:
                 following.stop()
             preparing.cancel()
@@ -140,6 +147,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         metrics,
         registry,
         topics_are_ready=lambda: following is not None and following.caught_up,
+        gate=gate,
         stopping=stopping,
         lifespan=lifespan,
     )

@@ -10,7 +10,17 @@ from neutrality.events.cloudevent import EVENT_TYPES, Event, short_type
 from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
 
 Reason = Literal[
-    "invalid_event", "invalid_json", "too_large", "unsupported_media_type", "body_not_received", "bad_compression", "conflict"
+    "invalid_event",
+    "invalid_json",
+    "too_large",
+    "unsupported_media_type",
+    "body_not_received",
+    "bad_compression",
+    "conflict",
+    "unauthorized",
+    "forbidden",
+    "rate_limited",
+    "idempotency_key",
 ]
 BrokerErrorKind = Literal["unavailable", "overloaded", "record_too_large", "other"]
 REASONS: Final[tuple[str, ...]] = get_args(Reason)
@@ -47,6 +57,11 @@ class IngestMetrics:
             "ingest_events_moved_total", "Events said again under another entity, and corrections for that.", registry=registry
         )
         self._waiting = Gauge("ingest_ids_to_move", "Ids whose claims wait to be moved to another entity.", registry=registry)
+        self._keys_file_broken = Gauge(
+            "ingest_api_keys_file_broken",
+            "1 while the file of publishers cannot be read and the last good one holds.",
+            registry=registry,
+        )
         self._in_flight = Gauge("ingest_requests_in_flight", "Requests with events being worked on.", registry=registry)
         for event_type in EVENT_TYPES:
             self._accepted.labels(short_type(event_type))
@@ -79,6 +94,10 @@ class IngestMetrics:
     def waiting(self, ids: int) -> None:
         """So many ids wait."""
         self._waiting.set(ids)
+
+    def keys_file_broken(self, *, yes: bool) -> None:
+        """The file of publishers was read, or could not be."""
+        self._keys_file_broken.set(int(yes))
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

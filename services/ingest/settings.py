@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from neutrality.telemetry.settings import Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
+
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class IngestSettings(ServiceSettings):
@@ -31,6 +33,13 @@ class IngestSettings(ServiceSettings):
     deadline_s: Annotated[
         float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge before the answer is 503.")
     ] = 5.0
+    api_keys_file: Annotated[
+        Path | None,
+        Field(description="Publishers and their API keys, as `neutrality keys` writes them; without it anybody may publish."),
+    ] = None
+    allow_anonymous: Annotated[
+        bool, Field(description="Take events from anybody on an address that others reach, without API keys.")
+    ] = False
     producer: Annotated[
         Literal["kafka-python", "librdkafka"],
         Field(description="The library that writes to Kafka; librdkafka needs the extra `fast`."),
@@ -53,6 +62,13 @@ class IngestSettings(ServiceSettings):
     max_in_flight_bytes: Annotated[
         int, Field(ge=1024 * 1024, le=2**34, description="Bytes on their way to Kafka before the answer is 503.")
     ] = 64 * 1024 * 1024
+
+    @model_validator(mode="after")
+    def _not_open_to_everybody(self) -> Self:
+        """Refuse to listen for others without asking who they are, unless that is said."""
+        if self.api_keys_file is None and not self.allow_anonymous and self.host not in _LOOPBACK:
+            raise ValueError("`host` is reached by others: set `api_keys_file` (see `neutrality keys`), or `allow_anonymous`")
+        return self
 
     @property
     def deadline(self) -> timedelta:

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from neutrality.identity.references import read_line
+from services.ingest.gate import Admission
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.lines import Line, LineSplitter
@@ -25,6 +26,7 @@ GROUP_BYTES: Final = 256 * 1024
 WINDOW: Final = 8  # groups on their way to Kafka
 OVERLOADED_PAUSE_S: Final = 0.05
 OVERLOADED_PATIENCE_S: Final = 10.0
+RATE_PAUSE_S: Final = 0.2
 
 Cut = Literal[
     "body-too-slow",
@@ -138,9 +140,9 @@ _Begun = tuple[_Group, asyncio.Task[Sequence[Outcome]]]
 class LineStream:
     """One stream, from its chunks to its results."""
 
-    def __init__(self, intake: Intake, inflater: Inflater, *, max_line_bytes: int) -> None:
+    def __init__(self, intake: Intake, inflater: Inflater, admission: Admission, *, max_line_bytes: int) -> None:
         """`max_line_bytes` bounds one event's line."""
-        self._intake, self._inflater = intake, inflater
+        self._intake, self._inflater, self._admission = intake, inflater, admission
         self._max_line_bytes = max_line_bytes
         self._splitter = LineSplitter(max_line_bytes)
         self._group = _Group()
@@ -205,6 +207,7 @@ class LineStream:
         group = self._group
         try:
             event = self._event_of(line)
+            self._admission.check(event)
             record = self._intake.record_of(event)
         except InvalidEvent as error:
             group.refused.append(Refused(line.number, error.problems))
@@ -228,9 +231,18 @@ class LineStream:
         if group.lines or group.refused:
             await self._begun.put((group, asyncio.create_task(self._publish(group), name="publishes lines")))
 
+    async def _wait_for_rate(self, events: int) -> None:
+        """A rate makes a stream slower, and refuses nothing."""
+        while events:
+            piece = min(events, self._admission.largest_batch() or events)
+            while (wait_s := self._admission.take(piece)) > 0.0:  # noqa: ASYNC110 - a rate tells nobody when it is free again
+                await asyncio.sleep(min(wait_s, RATE_PAUSE_S))
+            events -= piece
+
     async def _publish(self, group: _Group) -> Sequence[Outcome]:
         if not group.events:
             return ()
+        await self._wait_for_rate(len(group.events))
         for _ in range(int(OVERLOADED_PATIENCE_S / OVERLOADED_PAUSE_S)):
             try:
                 return await self._intake.publish_each(group.events, group.records)

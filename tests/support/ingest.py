@@ -22,10 +22,12 @@ from neutrality.broker.memory import MemoryBroker
 from neutrality.identity.directory import StoreInMemory
 from neutrality.model.methodology import load_methodology
 from services.ingest.entrypoints.http import build_app
+from services.ingest.gate import Gate
 from services.ingest.handlers import Intake
 from services.ingest.identities import Identities
 from services.ingest.metrics import IngestMetrics
 from services.ingest.received import OwnWrites, ReceivedInMemory
+from services.ingest.remembered import Answers
 from services.ingest.settings import IngestSettings
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
@@ -47,6 +49,8 @@ class Ingest:
         self.received = ReceivedInMemory()
         self.identities = new_identities()
         self.prepared = True
+        self.gate: Gate | None = None
+        self.answers = Answers(time.monotonic)
         self.max_unread_bytes = 1024 * 1024
         self.clock: Callable[[], datetime] = lambda: NOW
 
@@ -76,7 +80,9 @@ class Ingest:
             stopwatch_s=lambda: 0.0,
         )
         settings = IngestSettings.model_construct(body_deadline_s=0.2, stream_idle_s=0.3, max_unread_bytes=self.max_unread_bytes)
-        app = build_app(settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared)
+        app = build_app(
+            settings, intake, metrics, self.registry, topics_are_ready=lambda: self.prepared, gate=self.gate, answers=self.answers
+        )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
             return await client.request(method, path, **how)

@@ -5,8 +5,11 @@ with the same `source` and `id`, they count once.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -22,6 +25,7 @@ from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metric
 from neutrality.identity.directory import StoreInMemory
 from neutrality.model.methodology import load_methodology
 from services.ingest.content import (
+    Content,
     InvalidEvents,
     NotJson,
     TooManyEvents,
@@ -33,12 +37,37 @@ from services.ingest.content import (
 from services.ingest.entrypoints import ndjson
 from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
+from services.ingest.gate import Admission, Gate, Unauthorized
 from services.ingest.handlers import Accepted, EventConflicts, Intake
 from services.ingest.identities import Identities
 from services.ingest.metrics import IngestMetrics, Reason
 from services.ingest.received import OwnWrites, ReceivedInMemory
+from services.ingest.remembered import MAX_KEY, Answers, KeyInUse, KeyReused
 from services.ingest.settings import IngestSettings
 from services.ingest.streams import LineStream
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What the requests share."""
+
+    settings: IngestSettings
+    intake: Intake
+    metrics: IngestMetrics
+    topics_are_ready: Callable[[], bool]
+    stopping: asyncio.Event
+    gate: Gate
+    answers: Answers
+
+    def admit(self, request: Request) -> Admission:
+        """Whom a request is from. Raises HttpProblem."""
+        try:
+            return self.gate.admit(request.headers.get("authorization"))
+        except Unauthorized as error:
+            self.metrics.rejected("unauthorized")
+            headers = {"www-authenticate": "Bearer"}
+            raise HttpProblem(HTTPStatus.UNAUTHORIZED, "unauthorized", f"{error}.", headers=headers) from error
+
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -56,17 +85,19 @@ _REASONS: Final[dict[str, Reason]] = {
 }
 
 
-def build_app(
+def build_app(  # noqa: PLR0913 - what the application is made of
     settings: IngestSettings,
     intake: Intake,
     metrics: IngestMetrics,
     registry: CollectorRegistry,
     *,
     topics_are_ready: Callable[[], bool],
+    gate: Gate | None = None,
+    answers: Answers | None = None,
     stopping: asyncio.Event | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """The HTTP application. It owns nothing: who makes `intake` ends it. Streams end once `stopping` is set."""
+    """The HTTP application. It owns nothing: who makes `intake` ends it. Without a gate anybody is let in. Streams end once `stopping` is set."""
     app = FastAPI(
         title="Neutrality Watch: ingest",
         version="1",
@@ -76,7 +107,9 @@ def build_app(
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    _add_events(app, settings, intake, metrics, topics_are_ready, stopping or asyncio.Event())
+    gate = gate or Gate(None, metrics, clock=_no_clock)
+    answers = answers or Answers(time.monotonic)
+    _add_events(app, _Door(settings, intake, metrics, topics_are_ready, stopping or asyncio.Event(), gate, answers))
 
     async def is_ready() -> bool:
         return topics_are_ready() and await intake.is_reachable()
@@ -88,14 +121,11 @@ def build_app(
     return app
 
 
-def _add_events(
-    app: FastAPI,
-    settings: IngestSettings,
-    intake: Intake,
-    metrics: IngestMetrics,
-    topics_are_ready: Callable[[], bool],
-    stopping: asyncio.Event,
-) -> None:
+def _no_clock() -> datetime:
+    raise AssertionError("nobody's key is asked for")
+
+
+def _add_events(app: FastAPI, door: _Door) -> None:
     @app.post(
         "/events",
         status_code=HTTPStatus.ACCEPTED,
@@ -114,22 +144,58 @@ def _add_events(
         Lines (NDJSON, of any number) are answered with 200 and a line for each, in order, while they are still being sent, and a summary as the last.
         `complete` in the summary tells whether all was read; if it is false, send the lines without a result again.
         """
+        admission = door.admit(request)
         if media_type_of(request.headers.get("content-type")) in ndjson.MEDIA_TYPES:
-            return _stream(request, settings, intake, topics_are_ready, stopping)
-        with metrics.in_flight():
-            return _answer(await _accept(request, settings, intake, metrics, topics_are_ready))
+            return _stream(request, door, admission)
+        with door.metrics.in_flight():
+            return await _once(request, door, admission)
 
 
-async def _accept(
-    request: Request, settings: IngestSettings, intake: Intake, metrics: IngestMetrics, topics_are_ready: Callable[[], bool]
-) -> tuple[Accepted, ...]:
-    """Read, validate, publish. Raises HttpProblem."""
-    events, records = await _validated(request, settings, intake, metrics)
-    if not topics_are_ready():
-        metrics.broker_failed("unavailable")
-        raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
+async def _once(request: Request, door: _Door, admission: Admission) -> Response:
+    """The answer to one event or a batch; under an `Idempotency-Key` the one that was given before, if there was one. Raises HttpProblem."""
+    key = request.headers.get("idempotency-key")
+    content, body = await _received(request, door)
+    if key is None:
+        return _answer(await _accept(content, body, door, admission))
+    if not 0 < len(key) <= MAX_KEY:
+        raise _key_problem(door, HTTPStatus.BAD_REQUEST, "bad-idempotency-key", f"An Idempotency-Key has 1 to {MAX_KEY} letters.")
+    payload = repr((content.mode, content.headers)).encode() + body
     try:
-        return await intake.publish(events, records)
+        known = door.answers.begin(admission.name, key, payload)
+    except KeyReused as error:
+        detail = "The Idempotency-Key was used for another payload."
+        raise _key_problem(door, HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail) from error
+    except KeyInUse as error:
+        detail = "The first request with this Idempotency-Key is still being worked on."
+        raise _key_problem(door, HTTPStatus.CONFLICT, "idempotency-key-in-use", detail) from error
+    if known is not None:
+        return known
+    answer: Response | None = None
+    try:
+        answer = _answer(await _accept(content, body, door, admission))
+    except HttpProblem as problem:
+        retriable = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or problem.status == HTTPStatus.TOO_MANY_REQUESTS
+        answer = None if retriable else problem.response()
+        raise
+    finally:
+        door.answers.end(admission.name, key, answer)
+    return answer
+
+
+def _key_problem(door: _Door, status: HTTPStatus, kind: str, detail: str) -> HttpProblem:
+    door.metrics.rejected("idempotency_key")
+    return HttpProblem(status, kind, detail)
+
+
+async def _accept(content: Content, body: bytes, door: _Door, admission: Admission) -> tuple[Accepted, ...]:
+    """Validate, publish. Raises HttpProblem."""
+    events, records = _validated(content, body, door, admission)
+    if not door.topics_are_ready():
+        door.metrics.broker_failed("unavailable")
+        raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
+    _take(len(events), door, admission)
+    try:
+        return await door.intake.publish(events, records)
     except EventConflicts as error:
         faults = [
             Fault(f"/{place}/id" if len(events) > 1 else "/id", ndjson.conflict_detail(conflict))
@@ -150,48 +216,73 @@ async def _accept(
         ) from error
 
 
-def _stream(
-    request: Request, settings: IngestSettings, intake: Intake, topics_are_ready: Callable[[], bool], stopping: asyncio.Event
-) -> Response:
+def _take(events: int, door: _Door, admission: Admission) -> None:
+    """Count events against the publisher's rate. Raises HttpProblem if it is spent."""
+    largest = admission.largest_batch()
+    if largest is not None and events > largest:
+        door.metrics.rejected("rate_limited", events)
+        detail = f"{events} events; by its rate this key may send at most {largest} at once."
+        raise HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "batch-above-rate", detail)
+    wait_s = admission.take(events)
+    if wait_s > 0.0:
+        door.metrics.rejected("rate_limited", events)
+        headers = {"retry-after": str(math.ceil(wait_s))}
+        raise HttpProblem(HTTPStatus.TOO_MANY_REQUESTS, "rate-limited", "The rate of this API key is spent.", headers=headers)
+
+
+def _stream(request: Request, door: _Door, admission: Admission) -> Response:
     """An answer that reads the request while it is sent. Raises HttpProblem if it cannot begin."""
     inflater = inflater_of(request)
-    if not topics_are_ready():
+    if not door.topics_are_ready():
         raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
     return ndjson.NdjsonAnswer(
-        LineStream(intake, inflater, max_line_bytes=settings.max_body_bytes),
-        ndjson.body_chunks(request, idle_s=settings.stream_idle_s, stopping=stopping),
+        LineStream(door.intake, inflater, admission, max_line_bytes=door.settings.max_body_bytes),
+        ndjson.body_chunks(request, idle_s=door.settings.stream_idle_s, stopping=door.stopping),
         minimal="return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower(),
-        max_waiting_bytes=settings.max_unread_bytes,
+        max_waiting_bytes=door.settings.max_unread_bytes,
     )
 
 
-async def _validated(
-    request: Request, settings: IngestSettings, intake: Intake, metrics: IngestMetrics
+async def _received(request: Request, door: _Door) -> tuple[Content, bytes]:
+    """What was sent. Raises HttpProblem, and counts it."""
+    settings = door.settings
+    try:
+        content = content_of(request.headers.get("content-type"), request.headers.raw)
+        return content, await read_body(request, max_bytes=settings.max_body_bytes, deadline_s=settings.body_deadline_s)
+    except UnknownMediaType as error:
+        problem = _unreadable(error)
+        door.metrics.rejected(_REASONS[problem.kind])
+        raise problem from error
+    except HttpProblem as problem:
+        door.metrics.rejected(_REASONS[problem.kind])
+        raise
+
+
+def _validated(
+    content: Content, body: bytes, door: _Door, admission: Admission
 ) -> tuple[tuple[Event, ...], tuple[OutgoingRecord, ...]]:
     """The events and their records. Raises HttpProblem, and counts it."""
     records: list[OutgoingRecord] = []
 
     def keep_record(event: Event) -> None:
-        records.append(intake.record_of(event))
+        admission.check(event)
+        records.append(door.intake.record_of(event))
 
     try:
-        content = content_of(request.headers.get("content-type"), request.headers.raw)
-        body = await read_body(request, max_bytes=settings.max_body_bytes, deadline_s=settings.body_deadline_s)
         return read_events(content, body, keep_record), tuple(records)
     except InvalidEvents as error:
-        metrics.rejected("invalid_event", error.event_count)
+        door.metrics.rejected("forbidden" if error.forbidden else "invalid_event", error.event_count)
         faults = [Fault(problem.pointer, problem.detail) for problem in error.problems]
         detail = "Nothing was written; `errors` lists every problem."
+        if error.forbidden:
+            raise HttpProblem(HTTPStatus.FORBIDDEN, "out-of-scope", detail, errors=faults) from error
         raise HttpProblem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", detail, title="Invalid event", errors=faults
         ) from error
-    except (UnknownMediaType, NotJson, TooManyEvents) as error:
+    except (NotJson, TooManyEvents) as error:
         problem = _unreadable(error)
-        metrics.rejected(_REASONS[problem.kind])
+        door.metrics.rejected(_REASONS[problem.kind])
         raise problem from error
-    except HttpProblem as problem:
-        metrics.rejected(_REASONS[problem.kind])
-        raise
 
 
 def _unreadable(error: UnknownMediaType | NotJson | TooManyEvents) -> HttpProblem:

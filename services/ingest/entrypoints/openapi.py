@@ -12,6 +12,7 @@ from neutrality.http import PROBLEM_SCHEMA, problem_responses
 from services.ingest.content import MAX_BATCH_EVENTS, Mode
 from services.ingest.entrypoints.ndjson import MEDIA_TYPE as NDJSON
 from services.ingest.inflating import ENCODINGS, MAX_RATIO
+from services.ingest.remembered import MAX_KEY
 
 _REF: Final = "#/components/schemas/{model}"
 _REFERENCE: Final[dict[str, Any]] = {
@@ -160,7 +161,15 @@ EVENTS_OPERATION: Final[dict[str, Any]] = {
             "schema": {"type": "string", "examples": ["return=minimal"]},
             "description": "Lines only: `return=minimal` leaves the accepted ones out of the answer (RFC 7240).",
         },
+        {
+            "name": "idempotency-key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+            "description": "Not with lines: the same key and payload are answered as the first time, for a day. Optional: an event counts once.",
+        },
     ],
+    "security": [{}, {"publisher": []}],
 }
 
 _ACCEPTED_FIELDS: Final = {
@@ -202,16 +211,20 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     responses = problem_responses(
         {
             400: "The body is not JSON, or not compressed as it says.",
+            401: "This server asks for an API key, and none that it takes was sent.",
+            403: "The key may not publish an event: its type, its source, or what it retracts. Nothing was written; `errors` lists every one.",
             408: "The body did not arrive in time.",
-            409: "An event has the source and id of another content; nothing was written. `errors` lists every one.",
+            409: "An event has the source and id of another content; nothing was written. `errors` lists every one. "
+            "Or the first request with the Idempotency-Key is still being worked on.",
             413: "The body, the batch or an event is too large.",
             415: "The Content-Type is none of the four, or the Content-Encoding none that is known.",
             422: "An event is invalid; nothing was written. `errors` lists every problem, in a batch with the event's index first.",
+            429: "The rate of the API key is spent.",
             500: "The server failed.",
             503: "Kafka does not acknowledge, or too much is on its way. Send the same again: an event counts once by its source and id.",
         }
     )
-    responses[503]["headers"] = _RETRY_AFTER
+    responses[503]["headers"] = responses[429]["headers"] = _RETRY_AFTER
     fields = {**_ACCEPTED_FIELDS, "duplicate": {"type": "boolean", "description": "It was there already, with the same content."}}
     item = {"type": "object", "required": list(fields), "properties": fields}
     responses[200] = {
@@ -273,6 +286,9 @@ def complete(app: FastAPI) -> None:
             )
             schemas[model.__name__] = schema
         schemas["EntityReference"] = _REFERENCE
+        inferred["components"]["securitySchemes"] = {
+            "publisher": {"type": "http", "scheme": "bearer", "description": "An API key, as `neutrality keys create` prints it."}
+        }
         inferred["components"]["schemas"] = dict(sorted(schemas.items()))
         return inferred
 
