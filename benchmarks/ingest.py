@@ -141,6 +141,8 @@ class Bench:
         """Single events at a rate."""
         found = bodies(int(rate * seconds), 1, lambda one: json.dumps(one[0]).encode())
         idle = deque(self._connect() for _ in range(CONNECTIONS))
+        for connection in idle:
+            connection.connect()
         began_s = time.perf_counter()
 
         def one(place: int) -> float:
@@ -276,8 +278,8 @@ def run(options: argparse.Namespace) -> Report:
                     bench.requests("single", bodies(single, 1, lambda it: json.dumps(it[0]).encode()), STRUCTURED, single),
                     bench.requests("batch", bodies(many, BATCH, lambda it: json.dumps(it).encode()), BATCHES, many),
                     bench.lines("lines", iter(bodies(many, LINES_A_CHUNK, as_lines)), many, minimal=False),
+                    bench.paced(100, 5 if quick else 60),  # before what ingest has to read since others wrote it
                     bench.raw(many),
-                    bench.paced(100, 5 if quick else 60),
                     bench.lines("lines, long, minimal", _endless(long), long, minimal=True),
                 ]
     return Report(text(runs), all(it.right for it in runs))
