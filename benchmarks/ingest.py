@@ -202,6 +202,15 @@ class Bench:
             return self._measured(ALONE, count, run)
         finally:
             producer.close()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Until ingest has taken in what it reads because another wrote it."""
+        while True:
+            before_s = self._cpu_s()
+            time.sleep(1.0)
+            if self._cpu_s() - before_s < 0.1:
+                return
 
     def _measured(self, way: str, events: int, run: Callable[[], list[float]], resident: Sequence[int] = ()) -> Run:
         before = self._records()

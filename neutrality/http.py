@@ -72,6 +72,7 @@ class HttpProblem(Exception):  # noqa: N818 - RFC 9457's word
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.extensions: dict[str, Any] = {}
         super().__init__(f"{status} {kind}: {detail}")
 
     def document(self) -> dict[str, Any]:
@@ -84,6 +85,7 @@ class HttpProblem(Exception):  # noqa: N818 - RFC 9457's word
         }
         if self.errors:
             document["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.errors]
+        document |= self.extensions
         return document
 
     def response(self) -> Response:

@@ -13,6 +13,7 @@ from neutrality.cli.export import export
 from neutrality.cli.import_ import import_
 from neutrality.cli.keys import keys
 from neutrality.cli.publish import publish
+from neutrality.cli.rejected import rejected
 from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
 from neutrality.cli.subscribe import subscribe
@@ -52,6 +53,7 @@ app.command(name="import", epilog=EPILOG)(import_)
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")
+app.add_typer(rejected, name="rejected")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from neutrality.events.alert import ALERT_TYPE
 from neutrality.events.assessment import ASSESSMENT_TYPE
 from neutrality.events.cloudevent import EVENT_TYPES, TYPE_PREFIX, short_type, topic_kind_of_type
+from neutrality.events.rejected import Rejection
 from neutrality.topics import CONTRACTS, OWNERSHIP, REJECTED, SCORES, Topic, alerts_topic
 
 _JSON_SCHEMA: Final = "application/schema+json;version=draft-2020-12"
@@ -78,11 +79,7 @@ def _configuration(topic: Topic) -> dict[str, Any]:
 
 
 def _rejected() -> dict[str, Any]:
-    payload = {
-        "type": "object",
-        "required": ["reason", "errors"],
-        "description": "The errors, where the input lies, and the head of its value.",
-    }
+    payload = {"schemaFormat": _JSON_SCHEMA, "schema": Rejection.model_json_schema()}
     return _bare_channel(REJECTED) | {"messages": {"rejection": {"name": "rejection", "payload": payload}}}
 
 

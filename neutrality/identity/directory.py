@@ -10,12 +10,12 @@ identifier, none of them is meant. What is known of an entity is kept on its car
 list that is only added to, so neither the order of events nor repeats matter.
 """
 
+import bisect
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
-
-import msgspec
 
 from neutrality.events.claims import Correction, Entity
 from neutrality.events.cloudevent import Event, event_from_json, event_to_json
@@ -52,6 +52,7 @@ class StoreInMemory:
     def __init__(self) -> None:
         """Nothing is kept."""
         self._values: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []  # in order
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See Store."""
@@ -59,11 +60,18 @@ class StoreInMemory:
 
     def put(self, changes: Mapping[bytes, bytes]) -> None:
         """See Store."""
-        self._values.update(changes)
+        for key, value in changes.items():
+            if key not in self._values:
+                bisect.insort(self._keys, key)
+            self._values[key] = value
 
     def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """See Store."""
-        return iter(sorted(item for item in self._values.items() if item[0].startswith(prefix)))
+        for place in range(bisect.bisect_left(self._keys, prefix), len(self._keys)):
+            key = self._keys[place]
+            if not key.startswith(prefix):
+                return
+            yield key, self._values[key]
 
 
 class Identity(NamedTuple):
@@ -154,7 +162,12 @@ class Directory:
 
     def entities(self) -> Iterator[str]:
         """All of which any event says what they are, in order of id."""
-        return (key[len(_CARD) :].decode() for key, _ in self._store.items(_CARD))
+        seen = None
+        for key, _ in self._store.items(_CARD):
+            entity = key[len(_CARD) :].partition(_END)[0].decode()
+            if entity != seen:
+                yield entity
+            seen = entity
 
     def forget(self) -> None:
         """Its store was emptied."""
@@ -168,7 +181,7 @@ class Directory:
         if card.dossier is before.dossier:
             return set()
         self._cards[entity] = card
-        changes = {_CARD + entity.encode(): card.to_bytes()}
+        changes = {_card_key(entity, name): value for name, value in card.said(events)}
         borne = before.ever_bore() | card.ever_bore()
         for provisional in borne:
             known = self.ever_borne_by(provisional)
@@ -207,7 +220,8 @@ class Directory:
         if card is None:
             if len(self._cards) >= _MAX_CACHED:
                 self._cards.clear()
-            card = self._cards[entity] = _Card.from_bytes(self._store.get([_CARD + entity.encode()])[0])
+            told = (value for _, value in self._store.items(_card_key(entity, "")))
+            card = self._cards[entity] = _Card(Dossier().add((event_from_json(value), 0, None) for value in told))
         return card
 
 
@@ -219,14 +233,11 @@ class _Card:
     def __init__(self, dossier: Dossier) -> None:
         self.dossier: Final = dossier
 
-    @classmethod
-    def from_bytes(cls, value: bytes | None) -> "_Card":
-        events = map(event_from_json, msgspec.json.decode(value, type=list[msgspec.Raw])) if value else ()
-        return cls(Dossier().add((event, 0, None) for event in events))
-
-    def to_bytes(self) -> bytes:
-        reports = [report.json for report in self.dossier.reports.values()]
-        return b"[" + b",".join([*reports, *map(event_to_json, self.dossier.corrections.values())]) + b"]"
+    def said(self, events: Iterable[Event]) -> Iterator[tuple[str, bytes]]:
+        """What is to be kept of events that were added: under the name of each the revision that counts."""
+        for name in {f"{event.source}\n{event.id}" for event in events}:
+            report = self.dossier.reports.get(name)
+            yield name, event_to_json(self.dossier.corrections[name]) if report is None else report.json
 
     def add(self, events: Iterable[Event]) -> "_Card":
         return _Card(self.dossier.add((event, 0, None) for event in events))
@@ -279,4 +290,11 @@ def _spelled(claim: Entity) -> Iterator[Identifier]:
             yield normalise_identifier(identifier)
 
 
+def _card_key(entity: str, event: str) -> bytes:
+    """One event of a card is one entry, so that a card of thousands costs no more to add to. With no event: what all of them begin with."""
+    prefix = _CARD + entity.encode() + _END
+    return prefix + hashlib.blake2b(event.encode(), digest_size=16).digest() if event else prefix
+
+
 _CARD, _BEARERS, _MERGER = b"c", b"b", b"m"
+_END: Final = b"\0"  # sorts before every letter of an id, so that no card lies within another's

@@ -89,7 +89,11 @@ def rename(event: Event, meant: Callable[[str], str], entity_claims: Callable[[s
 
 
 def as_named(event: Event, named: Named) -> Event:
-    """The event as its source sent it."""
+    """The event as its source sent it.
+
+    Raises:
+        ValueError: `named` is not of this event: anybody may write the header.
+    """
     if not named and event.revision is None:
         return event
     document = event_to_document(event)
@@ -130,9 +134,10 @@ def named_from_headers(headers: tuple[tuple[str, bytes | None], ...]) -> Named:
 
 def _put(data: dict[str, Any], pointer: str, value: str) -> None:
     field, _, index = pointer[1:].partition("/")
-    if index:
-        data[field][int(index)] = value
-    elif field in data:
+    found = data.get(field)
+    if index and isinstance(found, list) and index.isdecimal() and int(index) < len(found):
+        found[int(index)] = value
+    elif not index and isinstance(found, str):
         data[field] = value
     else:
         raise ValueError(f"{pointer} is not in the event")

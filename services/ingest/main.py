@@ -25,12 +25,14 @@ from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
+from neutrality.topics import REJECTED
 from neutrality.verification.log import read_to_end
 from services.ingest.entrypoints.http import build_app, openapi_document
 from services.ingest.following import Following
 from services.ingest.gate import Gate, KeysUnusable
 from services.ingest.handlers import INPUT_TOPICS, Intake
 from services.ingest.identities import Identities
+from services.ingest.keeping import Keeper
 from services.ingest.kept import ReceivedOnDisk, StoreInUse
 from services.ingest.metrics import IngestMetrics
 from services.ingest.moving import Mover
@@ -94,7 +96,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         partial(
             ensure_topics,
             settings.bootstrap_servers,
-            INPUT_TOPICS,
+            (*INPUT_TOPICS, REJECTED) if settings.keep_rejected else INPUT_TOPICS,
             partitions=settings.partitions,
             replication_factor=settings.replication_factor,
         )
@@ -148,6 +150,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         registry,
         topics_are_ready=lambda: following is not None and following.caught_up,
         gate=gate,
+        keeper=Keeper(publisher if settings.keep_rejected else None, metrics, clock=_now),
         stopping=stopping,
         lifespan=lifespan,
     )

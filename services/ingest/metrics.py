@@ -57,6 +57,9 @@ class IngestMetrics:
             "ingest_events_moved_total", "Events said again under another entity, and corrections for that.", registry=registry
         )
         self._waiting = Gauge("ingest_ids_to_move", "Ids whose claims wait to be moved to another entity.", registry=registry)
+        self._kept = Counter("ingest_rejections_kept_total", "Rejected inputs that were to be kept.", ["kept"], registry=registry)
+        for kept in ("yes", "no"):
+            self._kept.labels(kept)
         self._keys_file_broken = Gauge(
             "ingest_api_keys_file_broken",
             "1 while the file of publishers cannot be read and the last good one holds.",
@@ -94,6 +97,10 @@ class IngestMetrics:
     def waiting(self, ids: int) -> None:
         """So many ids wait."""
         self._waiting.set(ids)
+
+    def kept(self, *, yes: bool) -> None:
+        """A rejected input was kept, or could not be."""
+        self._kept.labels("yes" if yes else "no").inc()
 
     def keys_file_broken(self, *, yes: bool) -> None:
         """The file of publishers was read, or could not be."""

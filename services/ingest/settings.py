@@ -40,6 +40,10 @@ class IngestSettings(ServiceSettings):
     allow_anonymous: Annotated[
         bool, Field(description="Take events from anybody on an address that others reach, without API keys.")
     ] = False
+    keep_rejected: Annotated[
+        bool,
+        Field(description="Keep what is rejected on neutrality.rejected, to be corrected and sent again; it may hold anything."),
+    ] = False
     producer: Annotated[
         Literal["kafka-python", "librdkafka"],
         Field(description="The library that writes to Kafka; librdkafka needs the extra `fast`."),

@@ -10,15 +10,16 @@ lines without a result again loses nothing and counts nothing twice.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded
+from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded, PublishedRecord
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from neutrality.identity.references import read_line
 from services.ingest.gate import Admission
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
+from services.ingest.keeping import Keeper
 from services.ingest.lines import Line, LineSplitter
 
 GROUP_LINES: Final = 100  # validated in one go: some 5 ms in which nobody else is served
@@ -58,10 +59,11 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A line that holds no event that we accept. `problems` point into the line."""
+    """A line that holds no event that we accept. `problems` point into the line; `kept`: where it is, if rejected lines are kept."""
 
     line: int
     problems: tuple[Problem, ...]
+    kept: PublishedRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class _Group:
     events: list[Event] = field(default_factory=list)
     records: list[OutgoingRecord] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    inputs: list[bytes | None] = field(default_factory=list)  # of those refused
     size_bytes: int = 0
 
     def is_full(self) -> bool:
@@ -140,9 +143,10 @@ _Begun = tuple[_Group, asyncio.Task[Sequence[Outcome]]]
 class LineStream:
     """One stream, from its chunks to its results."""
 
-    def __init__(self, intake: Intake, inflater: Inflater, admission: Admission, *, max_line_bytes: int) -> None:
+    def __init__(self, intake: Intake, inflater: Inflater, admission: Admission, keeper: Keeper, *, max_line_bytes: int) -> None:
         """`max_line_bytes` bounds one event's line."""
         self._intake, self._inflater, self._admission = intake, inflater, admission
+        self._keeper = keeper
         self._max_line_bytes = max_line_bytes
         self._splitter = LineSplitter(max_line_bytes)
         self._group = _Group()
@@ -211,6 +215,7 @@ class LineStream:
             record = self._intake.record_of(event)
         except InvalidEvent as error:
             group.refused.append(Refused(line.number, error.problems))
+            group.inputs.append(line.content)
             self._intake.refused(1)
         else:
             group.lines.append(line.number)
@@ -239,7 +244,18 @@ class LineStream:
                 await asyncio.sleep(min(wait_s, RATE_PAUSE_S))
             events -= piece
 
+    async def _keep(self, group: _Group) -> None:
+        """Keep the lines that were refused, if that is asked for."""
+        if not group.refused or not self._keeper.keeps:
+            return
+        inputs = zip(group.refused, group.inputs, strict=True)
+        kept = await asyncio.gather(
+            *(self._keeper.keep("invalid_event", refused.problems, content or b"") for refused, content in inputs)
+        )
+        group.refused = [replace(refused, kept=record) for refused, record in zip(group.refused, kept, strict=True)]
+
     async def _publish(self, group: _Group) -> Sequence[Outcome]:
+        await self._keep(group)
         if not group.events:
             return ()
         await self._wait_for_rate(len(group.events))

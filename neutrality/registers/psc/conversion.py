@@ -199,16 +199,20 @@ def _interest(
 
 def _entity(record: _Record, party: str, kind: EntityKind) -> Callable[[], Event]:
     def make() -> Event:
+        # a company that holds thousands is told of once for each snapshot and spelling of its name, not once for each holding
         identifier = _company_identifier(record.data)
         name = record.data.get("name")
+        told = digest(str(name), kind.value)
         return EntityEvent(
-            **_envelope(record, "entity"),
+            source=SOURCE,
+            id=f"{party}/{record.version}/{told}",
+            time=record.recorded,
             data=Entity(
                 subject=party,
-                claim_id=f"psc:{digest(record.psc)}/entity",
+                claim_id=f"psc:{told}",
                 status=Status.COMPLETED,
                 effective_time=record.recorded,
-                evidence=_evidence(record),
+                evidence=(Evidence(kind=EvidenceKind.FILING, publisher="Companies House"),),
                 name=name[:300] if isinstance(name, str) and name else None,
                 kind=kind,
                 identifiers=None if identifier is None else (identifier,),

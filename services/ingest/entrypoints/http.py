@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import BrokerError, OutgoingRecord, Overloaded, RecordTooLarge
-from neutrality.events.cloudevent import Event
+from neutrality.events.cloudevent import Event, Problem
 from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metrics, add_problem_handlers
 from neutrality.identity.directory import StoreInMemory
 from neutrality.model.methodology import load_methodology
@@ -40,6 +40,7 @@ from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONS
 from services.ingest.gate import Admission, Gate, Unauthorized
 from services.ingest.handlers import Accepted, EventConflicts, Intake
 from services.ingest.identities import Identities
+from services.ingest.keeping import Keeper
 from services.ingest.metrics import IngestMetrics, Reason
 from services.ingest.received import OwnWrites, ReceivedInMemory
 from services.ingest.remembered import MAX_KEY, Answers, KeyInUse, KeyReused
@@ -58,6 +59,7 @@ class _Door:
     stopping: asyncio.Event
     gate: Gate
     answers: Answers
+    keeper: Keeper
 
     def admit(self, request: Request) -> Admission:
         """Whom a request is from. Raises HttpProblem."""
@@ -94,6 +96,7 @@ def build_app(  # noqa: PLR0913 - what the application is made of
     topics_are_ready: Callable[[], bool],
     gate: Gate | None = None,
     answers: Answers | None = None,
+    keeper: Keeper | None = None,
     stopping: asyncio.Event | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
@@ -109,7 +112,8 @@ def build_app(  # noqa: PLR0913 - what the application is made of
     add_problem_handlers(app)
     gate = gate or Gate(None, metrics, clock=_no_clock)
     answers = answers or Answers(time.monotonic)
-    _add_events(app, _Door(settings, intake, metrics, topics_are_ready, stopping or asyncio.Event(), gate, answers))
+    keeper = keeper or Keeper(None, metrics, clock=_no_clock)
+    _add_events(app, _Door(settings, intake, metrics, topics_are_ready, stopping or asyncio.Event(), gate, answers, keeper))
 
     async def is_ready() -> bool:
         return topics_are_ready() and await intake.is_reachable()
@@ -122,7 +126,7 @@ def build_app(  # noqa: PLR0913 - what the application is made of
 
 
 def _no_clock() -> datetime:
-    raise AssertionError("nobody's key is asked for")
+    raise AssertionError("neither keys nor what is kept ask for the time here")
 
 
 def _add_events(app: FastAPI, door: _Door) -> None:
@@ -189,7 +193,14 @@ def _key_problem(door: _Door, status: HTTPStatus, kind: str, detail: str) -> Htt
 
 async def _accept(content: Content, body: bytes, door: _Door, admission: Admission) -> tuple[Accepted, ...]:
     """Validate, publish. Raises HttpProblem."""
-    events, records = _validated(content, body, door, admission)
+    try:
+        events, records = _validated(content, body, door, admission)
+    except HttpProblem as problem:
+        wrong = [Problem(fault.pointer, fault.detail) for fault in problem.errors] or [Problem("", problem.detail)]
+        headers = [(f"ce_{name[3:].decode('latin-1')}", value) for name, value in content.headers]
+        kept = await door.keeper.keep(problem.kind.replace("-", "_"), wrong, body, headers)
+        problem.extensions = ndjson.kept_document(kept)
+        raise
     if not door.topics_are_ready():
         door.metrics.broker_failed("unavailable")
         raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
@@ -236,7 +247,7 @@ def _stream(request: Request, door: _Door, admission: Admission) -> Response:
     if not door.topics_are_ready():
         raise _unavailable("preparing", "Kafka has not answered since the start, so there are no topics to write to yet.")
     return ndjson.NdjsonAnswer(
-        LineStream(door.intake, inflater, admission, max_line_bytes=door.settings.max_body_bytes),
+        LineStream(door.intake, inflater, admission, door.keeper, max_line_bytes=door.settings.max_body_bytes),
         ndjson.body_chunks(request, idle_s=door.settings.stream_idle_s, stopping=door.stopping),
         minimal="return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower(),
         max_waiting_bytes=door.settings.max_unread_bytes,

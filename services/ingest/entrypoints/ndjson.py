@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from neutrality.broker.port import PublishedRecord
 from neutrality.http import Fault, HttpProblem
 from services.ingest.entrypoints.spool import Spool
 from services.ingest.handlers import Accepted, Conflict
@@ -105,9 +106,10 @@ def _document(result: Result) -> dict[str, Any]:
     match result:
         case Taken(line, accepted):
             return {"line": line, "status": "duplicate" if accepted.duplicate else "accepted", **place_document(accepted)}
-        case Refused(line, problems):
+        case Refused(line, problems, kept):
             faults = [Fault(problem.pointer, problem.detail) for problem in problems]
             problem = HttpProblem(422, "invalid-event", "Nothing was written.", title="Invalid event", errors=faults)
+            problem.extensions = kept_document(kept)
             return {"line": line, "status": "rejected", "problem": problem.document()}
         case Conflicted(line, conflict):
             fault = Fault("/id", conflict_detail(conflict))
@@ -116,6 +118,11 @@ def _document(result: Result) -> dict[str, Any]:
         case Failed(line, error):
             problem = HttpProblem(503, "broker-unavailable", f"{error}. It may have been written; send it again, it counts once.")
             return {"line": line, "status": "failed", "problem": problem.document()}
+
+
+def kept_document(record: PublishedRecord | None) -> dict[str, Any]:
+    """Where a rejected input is kept, as an extension of the problem."""
+    return {} if record is None else {"kept": f"{record.partition}/{record.offset}"}
 
 
 def conflict_detail(conflict: Conflict) -> str:

@@ -4,16 +4,15 @@ Three kinds leave a batch, in this order: states (to the changelog), then what f
 forwarded records). `Outcome` keeps them apart, because the second must not be written before Kafka has the first.
 """
 
-import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-import orjson
 from msgspec import structs
 
 from neutrality.events.assessment import Assessment, assessment_to_kafka
+from neutrality.events.rejected import rejection_value
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react, vertex_to_bytes
@@ -23,9 +22,6 @@ from services.scoring.handlers.intake import Forwarded, Rejected
 from services.scoring.records import OutgoingRecord
 
 MAX_STATE_BYTES: Final = LARGE_RECORD_BYTES - 64 * 1024  # key, headers and the batch around it need a little
-MAX_REJECTED_VALUE_BYTES: Final = (
-    256 * 1024
-)  # of the value only; the whole lies where the record says, and must not tip the broker's limit
 MAX_REJECTED_KEY_BYTES: Final = 1024
 
 
@@ -173,21 +169,12 @@ def rejected_records(rejected: Iterable[Rejected], partitions: int) -> list[Outg
 def rejection_document(item: Rejected) -> bytes:
     """The value of a record of `neutrality.rejected`: JSON; bytes as base64, since a rejected record need not be text."""
     record = item.record
-    value = record.value
-    return orjson.dumps(
-        {
-            "reason": item.reason,
-            "errors": [{"pointer": problem.pointer, "detail": problem.detail[:1000]} for problem in item.problems[:50]],
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp_ms": record.timestamp,
-            "headers": {name[:200]: _text(content)[:2000] for name, content in list(record.headers)[:50]},
-            "value_bytes": None if value is None else len(value),
-            "value_base64": None if value is None else base64.b64encode(value[:MAX_REJECTED_VALUE_BYTES]).decode(),
-        }
+    return rejection_value(
+        "scoring",
+        item.reason,
+        item.problems,
+        record.value,
+        record.headers,
+        timestamp_ms=record.timestamp,
+        place=(record.topic, record.partition, record.offset),
     )
-
-
-def _text(content: bytes | None) -> str:
-    return "" if content is None else content.decode(errors="replace")

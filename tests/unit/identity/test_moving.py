@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neutrality.events.cloudevent import Event
 from neutrality.identity.directory import Directory, StoreInMemory
 from neutrality.identity.moving import concerned, is_canonical, resolve
-from neutrality.identity.naming import Named, NamesItself
+from neutrality.identity.naming import Named, NamesItself, as_named
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from tests.support.events import AT, event, lab, stake, vendor
@@ -165,3 +165,9 @@ def test_it_is_done_once() -> None:
     log.take(*scene("meta", "name:scale-ai-inc"), *KNOWN)
     again = concerned(lambda: iter(log.records), {"name:scale-ai-inc", "smart-labels", "meta"})
     assert list(again.moves(log.directory)) == []
+
+
+@pytest.mark.parametrize("pointer", ["/nothing", "/affiliates/7", "/share", "", "/subject/0", "/subject", "/share/exact"])
+def test_a_header_that_anybody_wrote_is_no_more_than_wrong(pointer: str) -> None:
+    with pytest.raises(ValueError, match=r"is not in the event|validation error"):
+        as_named(stake("meta", "v", 0.3), {pointer: "NO ID"})
