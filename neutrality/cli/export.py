@@ -10,7 +10,6 @@ import typer
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, BootstrapServers
 from neutrality.cli.event_log import LogFiles, load_log
 from neutrality.cli.exits import EPILOG, Exit, end, errors
-from neutrality.registers.bods import statements_about
 
 export = typer.Typer(help="Write what is known in a standard's form.", epilog=EPILOG, no_args_is_help=True)
 
@@ -33,6 +32,10 @@ def bods(
 
     Example: neutrality export bods scale-ai -o scale-ai.json
     """
+    try:
+        from neutrality.registers.bods import statements_about  # noqa: PLC0415  an extra
+    except ImportError as error:
+        end(f"this needs the extra `registers`: pip install 'neutrality-watch[registers]' ({error})", Exit.USAGE)
     found = statements_about(vendor, (event for event, _ in load_log(bootstrap_servers, log).events))
     if not found:
         end(f"nothing is known of {vendor!r}", Exit.FAILED)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from neutrality.events.cloudevent import Event, event_to_document
@@ -17,6 +18,7 @@ from neutrality.events.signature import sign
 from neutrality.publishers import ApiKey, Publisher, Publishers, SigningKey, digest_of, token_of
 from services.ingest.gate import Gate, KeysUnusable, Unauthorized
 from services.ingest.metrics import IngestMetrics
+from services.ingest.settings import IngestSettings
 from tests.support.events import event, stake
 from tests.support.ingest import NOW, Ingest, problem
 
@@ -259,3 +261,12 @@ def test_the_key_is_told_to_nobody(guarded: Callable[..., Guarded]) -> None:
     for secret in (TOKEN[4:], OTHER[4:], digest_of(TOKEN)):
         assert secret not in metrics
         assert secret not in str(logs)
+
+
+def test_ingest_is_open_to_others_only_if_that_is_said(file: Path) -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert IngestSettings(host=host).api_keys_file is None
+    with pytest.raises(ValidationError, match="api_keys_file"):
+        IngestSettings(host="0.0.0.0")  # noqa: S104 - refused
+    assert IngestSettings(host="0.0.0.0", allow_anonymous=True).allow_anonymous  # noqa: S104 - that is what is tested
+    assert IngestSettings(host="0.0.0.0", api_keys_file=file).api_keys_file == file  # noqa: S104
