@@ -6,9 +6,11 @@ it is asked for at every request.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -77,9 +79,11 @@ class Publisher(_Strict):
         return None
 
     def owns(self, source: str) -> bool:
-        """Whether a source is one of this publisher's, or lies below one: the next letter is /, : or #."""
+        """Whether a source is one of this publisher's, or lies below one: the next letter is /, : or #, and nothing climbs out."""
         return any(
-            source == own or (source.startswith(own) and (own[-1] in "/:#" or source[len(own)] in "/:#")) for own in self.sources
+            source == own
+            or (source.startswith(own) and (own[-1] in "/:#" or source[len(own)] in "/:#") and not _climbs(source[len(own) :]))
+            for own in self.sources
         )
 
 
@@ -91,6 +95,11 @@ class Publishers(_Strict):
     def by_digest(self) -> dict[str, tuple[str, ApiKey]]:
         """Every key with its publisher's name, by its digest."""
         return {key.sha256: (name, key) for name, publisher in self.publishers.items() for key in publisher.keys}
+
+
+def _climbs(path: str) -> bool:
+    """Whether a path has a dot segment (RFC 3986, 3.3), which readers of the source may resolve to somebody else's."""
+    return any(segment in (".", "..") for segment in re.split(r"[/\\:#?]", unquote(path)))
 
 
 def token_of(random_bytes: bytes) -> str:

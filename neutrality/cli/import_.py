@@ -18,7 +18,7 @@ from neutrality.cli.addresses import DEFAULT_INGEST_URL, ApiKeyFile, AsJson, Ing
 from neutrality.cli.documents import print_json
 from neutrality.cli.event_files import tell_problems
 from neutrality.cli.exits import Exit, end, errors
-from neutrality.cli.importing import Imported, connector_named, opened
+from neutrality.cli.importing import Imported, Schema, connector_named, opened
 from neutrality.client import Client, IngestError
 from neutrality.events.cloudevent import Event, short_type
 from neutrality.registers.connector import NotThisFormat
@@ -31,6 +31,7 @@ def import_(
     refusals: Annotated[
         Path | None, typer.Option(help="Write everything that becomes no event here, as JSON lines with place and reason.")
     ] = None,
+    schema: Schema = None,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
     api_key_file: ApiKeyFile = None,
     patience_s: Annotated[
@@ -54,7 +55,7 @@ def import_(
             else stack.enter_context(Client(ingest_url, api_key=read_key(api_key_file), patience=timedelta(seconds=patience_s)))
         )
         for file in files:
-            unreadable += _import(connector, file, client, imported, told)
+            unreadable += _import(connector, schema, file, client, imported, told)
     if as_json:
         print_json(imported.document() | {"unreadable": unreadable})
     else:
@@ -63,11 +64,13 @@ def import_(
         raise typer.Exit(Exit.FAILED)
 
 
-def _import(connector: str, file: str, client: Client | None, imported: Imported, told: BinaryIO | None) -> int:
+def _import(
+    connector: str, schema: Path | None, file: str, client: Client | None, imported: Imported, told: BinaryIO | None
+) -> int:
     """One file; returns 1 if it, or what is left of it, cannot be read."""
     try:
         for name, stream in _streams(file):
-            events = imported.convert(connector_named(connector).convert(stream, name), told)
+            events = imported.convert(connector_named(connector, schema).convert(stream, name), told)
             with _progress() as advance:
                 if client is None:
                     for _, event in events:

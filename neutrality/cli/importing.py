@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Annotated, Any, BinaryIO, Final, cast
 
 import orjson
+import typer
 
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.reading import Bad
@@ -18,6 +19,13 @@ from neutrality.events.cloudevent import Event, short_type
 from neutrality.registers.catalogue import CONNECTORS, new_connector
 from neutrality.registers.connector import Connector, Conversion
 
+Schema = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="NEUTRALITY_BODS_SCHEMA",
+        help="bods: the standard's own schema, to which statements are held too: the folder `schema` of its repository, tag 0.4.0.",
+    ),
+]
 MAX_PLACES: Final = 5  # told of each reason; the file of refusals has all
 
 
@@ -90,12 +98,14 @@ class Imported:
         return lines
 
 
-def connector_named(name: str) -> Connector:
-    """A connector for one file. Ends the command if there is none."""
+def connector_named(name: str, schema: Path | None = None) -> Connector:
+    """A connector for one file. Ends the command if there is none, or it cannot use the schema."""
     try:
-        return new_connector(name)
+        return new_connector(name, schema)
     except KeyError:
         end(f"no connector {name!r}; there are {', '.join(sorted(CONNECTORS))}", Exit.USAGE)
+    except ValueError as error:
+        end(str(error), Exit.USAGE)
     except ImportError as error:
         end(f"the connectors need the extra `registers`: pip install 'neutrality-watch[registers]' ({error})", Exit.USAGE)
 

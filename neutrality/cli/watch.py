@@ -6,8 +6,9 @@ import signal
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,12 +19,12 @@ from prometheus_client import start_http_server
 
 from neutrality.cli.addresses import DEFAULT_INGEST_URL, ApiKeyFile, AsJson, IngestUrl, read_key
 from neutrality.cli.exits import Exit, end
-from neutrality.cli.importing import Imported, connector_named, opened
+from neutrality.cli.importing import Imported, Schema, connector_named, opened
 from neutrality.cli.signals import StopSignal
 from neutrality.cli.watching import Gap, NotAllowed, Stream, WatchMetrics, kept_position
 from neutrality.client import Client, IngestError
 from neutrality.registers.catalogue import CONNECTORS, STREAMS
-from neutrality.registers.connector import Conversion, NotThisFormat
+from neutrality.registers.connector import Connector, Conversion, NotThisFormat
 from neutrality.telemetry.logs import configure_logs
 
 _INGEST_PAUSE_S: Final = 5.0
@@ -52,6 +53,7 @@ def watch(
     from_now: Annotated[bool, typer.Option("--from-now", help="Forget how far was read; begin with what comes now.")] = False,
     metrics_port: Annotated[int | None, typer.Option(help="Export Prometheus metrics on this port.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what is there, and end; for folders.")] = False,
+    schema: Schema = None,
     ingest_url: IngestUrl = DEFAULT_INGEST_URL,
     api_key_file: ApiKeyFile = None,
     as_json: AsJson = False,  # noqa: ARG001  logs are JSON already where nobody reads them on a terminal
@@ -74,7 +76,16 @@ def watch(
         if place.startswith(("http://", "https://")):
             _watch_stream(connector, place, state, key_file, client, metrics, stop, heartbeat_s=heartbeat_s, from_now=from_now)
         else:
-            _watch_folder(connector, Path(place), state, client, metrics, stop, settle_s=settle_s, once=once)
+            _watch_folder(
+                partial(connector_named, connector, schema),
+                Path(place),
+                state,
+                client,
+                metrics,
+                stop,
+                settle_s=settle_s,
+                once=once,
+            )
 
 
 def _watch_stream(
@@ -116,7 +127,7 @@ def _watch_stream(
 
 
 def _watch_folder(
-    connector: str,
+    new_connector: Callable[[], Connector],
     folder: Path,
     state: Path | None,
     client: Client,
@@ -128,12 +139,13 @@ def _watch_folder(
 ) -> None:
     if not folder.is_dir():
         end(f"{folder} is no folder", Exit.USAGE)
+    new_connector()  # what it cannot be made with is told now, not with the first file
     kept = kept_position(state or folder.with_name(f"{folder.name}.position.json"))
     done: dict[str, list[int]] = kept.load() or {}
     while not stop.is_set:
         for path in _settled(folder, done, 0.0 if once else settle_s):
             seen = _signature(path)
-            if not _import_file(connector, path, client, metrics, stop):
+            if not _import_file(new_connector, path, client, metrics, stop):
                 return
             done[path.name] = seen
             kept.save(done)
@@ -157,13 +169,15 @@ def _signature(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _import_file(connector: str, path: Path, client: Client, metrics: WatchMetrics, stop: StopSignal) -> bool:
+def _import_file(
+    new_connector: Callable[[], Connector], path: Path, client: Client, metrics: WatchMetrics, stop: StopSignal
+) -> bool:
     """Whether it was imported, or cannot be and was told of; False if we are to stop before that."""
     while not stop.is_set:
         imported = Imported()
         try:
             for name, stream in opened(path):
-                events = imported.convert(connector_named(connector).convert(stream, name), None)
+                events = imported.convert(new_connector().convert(stream, name), None)
                 for rejected in imported.publish(client, events):
                     if rejected is not None:
                         _log.warning(

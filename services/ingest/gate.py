@@ -48,6 +48,10 @@ class Admission(Protocol):
 
     name: str | None
 
+    def renewed(self) -> "Admission":
+        """The same request's admission by what is known now. Raises Unauthorized: its key was revoked, or has expired."""
+        ...
+
     def check(self, event: Event) -> None:
         """Raises NotAllowed: the event is out of scope. Raises InvalidEvent: its signature is wrong."""
         ...
@@ -66,6 +70,10 @@ class Anybody:
 
     name: str | None = None
 
+    def renewed(self) -> "Anybody":
+        """Anybody still."""
+        return self
+
     def check(self, event: Event) -> None:
         """Everything is allowed."""
 
@@ -81,11 +89,22 @@ class Anybody:
 class Known:
     """A publisher whose key was taken."""
 
-    def __init__(self, name: str, publisher: Publisher, limiter: SlidingWindowCounterRateLimiter) -> None:
+    def __init__(
+        self,
+        name: str,
+        publisher: Publisher,
+        limiter: SlidingWindowCounterRateLimiter,
+        *,
+        renew: "Callable[[], Admission]",
+    ) -> None:
         self.name: str | None = name
-        self._publisher, self._limiter = publisher, limiter
+        self._publisher, self._limiter, self._renew = publisher, limiter, renew
         rate = publisher.events_per_s
         self._rate = None if rate is None else RateLimitItemPerSecond(rate * WINDOW_S, WINDOW_S)
+
+    def renewed(self) -> Admission:
+        """See Admission."""
+        return self._renew()
 
     def check(self, event: Event) -> None:
         """See Admission."""
@@ -150,7 +169,7 @@ class Gate:
         name, key = found
         if not key.is_valid(self._clock()):
             raise Unauthorized(f"the API key {key.id} of {name} has expired, or is not valid yet")
-        return Known(name, self._publishers.publishers[name], self._limiter)
+        return Known(name, self._publishers.publishers[name], self._limiter, renew=functools.partial(self.admit, authorization))
 
     async def follow(self) -> None:
         """Take in changes of the file."""

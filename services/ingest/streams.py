@@ -16,7 +16,7 @@ from typing import Final, Literal
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded, PublishedRecord
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from neutrality.identity.references import read_line
-from services.ingest.gate import Admission
+from services.ingest.gate import Admission, Unauthorized
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.keeping import Keeper
@@ -37,6 +37,7 @@ Cut = Literal[
     "broker-unavailable",
     "stopping",
     "results-not-read",
+    "unauthorized",
 ]
 
 
@@ -199,6 +200,7 @@ class LineStream:
 
     async def _read_all(self, chunks: AsyncIterator[bytes]) -> None:
         async for chunk in chunks:
+            self._renew()
             for piece in self._inflater.feed(chunk):
                 for line in self._splitter.feed(piece):
                     await self._take(line)
@@ -206,6 +208,15 @@ class LineStream:
         self._inflater.finish()
         for line in self._splitter.finish():
             await self._take(line)
+
+    def _renew(self) -> None:
+        """A stream may last for days; it ends with its key, and is held to what its publisher may do now."""
+        try:
+            self._admission = self._admission.renewed()
+        except Unauthorized as error:
+            raise StreamCut(
+                "unauthorized", f"{error}. What has a result stands; send the rest under a key that is taken."
+            ) from error
 
     async def _take(self, line: Line) -> None:
         group = self._group

@@ -167,4 +167,5 @@ _STATUS: Final = {
     "broker-unavailable": 503,
     "stopping": 503,
     "results-not-read": 413,
+    "unauthorized": 401,
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from neutrality.events.cloudevent import Event, event_to_document
+from neutrality.events.cloudevent import Event, InvalidEvent, event_to_document
 from neutrality.events.signature import sign
 from neutrality.publishers import ApiKey, Publisher, Publishers, SigningKey, digest_of, token_of
 from services.ingest.gate import Gate, KeysUnusable, Unauthorized
@@ -67,6 +67,14 @@ def gate_of(path: Path | None, clock: Callable[[], datetime] = lambda: NOW) -> G
         ("https://example.com", False),
         ("https://example.com/des", False),
         ("urn:other", False),
+        (f"{DESK}/../other", False),
+        (f"{DESK}/%2e%2E/other", False),
+        (f"{DESK}/a/./b", False),
+        (f"{DESK}/..%2fother", False),
+        (f"{DESK}/..\\other", False),
+        (f"{DESK}/..?x", False),
+        (f"{DESK}/...", True),
+        (f"{DESK}/a..b", True),
     ],
 )
 def test_a_source_stands_for_itself_and_what_lies_below(source: str, own: bool) -> None:
@@ -112,6 +120,22 @@ def test_a_key_is_taken_in_its_time_alone(tmp_path: Path) -> None:
     with pytest.raises(Unauthorized, match="expired"):
         gate.admit(f"Bearer {TOKEN}")
     assert gate.admit(f"Bearer {OTHER}").name == "desk"
+
+
+def test_an_admission_ends_with_its_key_and_follows_its_scopes(file: Path) -> None:
+    now = [NOW]
+    write(file, desk=publisher(keys=(key(expires=NOW + timedelta(hours=1)),)))
+    gate = gate_of(file, lambda: now[0])
+    admission = gate.admit(f"Bearer {TOKEN}")
+    admission.renewed().check(told())
+    write(file, desk=publisher(types=("entity",)))
+    gate._read(file)  # as `follow` does
+    with pytest.raises(InvalidEvent, match="may publish entity"):
+        admission.renewed().check(told())
+    write(file, desk=publisher(keys=(key(OTHER),)))
+    gate._read(file)
+    with pytest.raises(Unauthorized, match="revoked"):
+        admission.renewed()
 
 
 def test_changes_of_the_file_are_taken_in_and_a_broken_one_is_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +237,38 @@ def test_over_http_a_spent_rate_is_429_and_makes_lines_wait(guarded: Callable[..
     lines = b"\n".join(json.dumps(one).encode() for one in batch[8:10])
     summary = json.loads(ingest.post(lines, headers("application/x-ndjson")).text.splitlines()[-1])["summary"]
     assert (summary["accepted"], summary["complete"]) == (2, True)
+
+
+def test_a_stream_that_is_open_ends_with_its_key(guarded: Callable[..., Guarded], tmp_path: Path) -> None:
+    ingest = guarded()
+    first, second = (json.dumps(document(told(f"{DESK}/{number}"))).encode() + b"\n" for number in range(2))
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield first
+        assert ingest.gate is not None
+        write(tmp_path / "publishers.json", desk=publisher(keys=(key(OTHER),)))
+        ingest.gate._read(tmp_path / "publishers.json")  # as `follow` does
+        yield second
+
+    results = [json.loads(line) for line in ingest.post(lines(), headers("application/x-ndjson")).text.splitlines()]
+    assert [one.get("status") for one in results] == ["accepted", None]
+    assert (results[-1]["summary"]["complete"], results[-1]["summary"]["problem"]["status"]) == (False, 401)
+    assert ingest.records() == 1
+
+
+def test_a_request_that_is_cut_short_leaves_its_idempotency_key_free(
+    guarded: Callable[..., Guarded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest = guarded()
+
+    async def cancelled(*_: object, **__: object) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("services.ingest.entrypoints.http._accept", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            ingest.post(document(told()), headers(idempotency_key="k"))
+    assert ingest.post(document(told()), headers(idempotency_key="k")).status_code == 202
 
 
 def test_an_idempotency_key_repeats_the_answer(guarded: Callable[..., Guarded]) -> None:
