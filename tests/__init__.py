@@ -1,0 +1,1 @@
+"""Our tests. A package, so that no other of this name, as some distributions bring, comes before it."""
