@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from neutrality.cli.broker import broker
+from neutrality.cli.endpoints import endpoints
 from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
@@ -50,6 +51,7 @@ def neutrality(
 for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
 app.command(name="import", epilog=EPILOG)(import_)
+app.add_typer(endpoints, name="endpoints")
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")

@@ -14,24 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import orjson
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    bindparam,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Table, bindparam, delete, event, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -40,54 +23,10 @@ from neutrality.broker.port import TopicPartition
 from neutrality.events.alert import Alert, parse_alert
 from neutrality.events.assessment import Assessment, InvalidAssessment, assessment_to_bytes, parse_assessment
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+from services.alerts.tables import ALERTS, METADATA, OFFSETS, REFERENCES, SCHEMA, SUBSCRIPTIONS, VENDORS
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _BUSY_LIMIT_MS: Final = 5_000
-
-_metadata = MetaData()
-_schema = Table("schema_version", _metadata, Column("version", Integer, primary_key=True))
-_vendors = Table(
-    "vendors",
-    _metadata,
-    Column("vendor", String, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("assessment", LargeBinary, nullable=False),
-)
-_offsets = Table(
-    "offsets",
-    _metadata,
-    Column("topic", String, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("next_offset", Integer, nullable=False),
-)
-_subscriptions = Table(
-    "subscriptions",
-    _metadata,
-    Column("lab", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("terms", LargeBinary, nullable=False),
-)
-_references = Table(
-    "score_references",
-    _metadata,
-    Column("lab", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("vendor", String, primary_key=True),
-    Column("score", Float, nullable=False),
-)
-_alerts = Table(
-    "alerts",
-    _metadata,
-    Column("position", Integer, primary_key=True, autoincrement=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("lab", String, nullable=False),
-    Column("vendor", String, nullable=False),
-    Column("document", LargeBinary, nullable=False),
-    Column("delivered", Boolean, nullable=False),
-    Index("alerts_by_lab", "lab", "position"),
-    sqlite_autoincrement=True,
-)
-Index("alerts_outbox", _alerts.c.position, sqlite_where=_alerts.c.delivered.is_(False))
 
 
 def _put(table: Table) -> Any:
@@ -98,11 +37,11 @@ def _put(table: Table) -> Any:
     return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
-_PUT_VENDOR: Final = _put(_vendors)
-_PUT_REFERENCE: Final = _put(_references)
-_PUT_OFFSET: Final = _put(_offsets)
-_PUT_SUBSCRIPTION: Final = _put(_subscriptions)
-_ADD_ALERT: Final = upsert(_alerts).on_conflict_do_nothing(index_elements=["id"])
+_PUT_VENDOR: Final = _put(VENDORS)
+_PUT_REFERENCE: Final = _put(REFERENCES)
+_PUT_OFFSET: Final = _put(OFFSETS)
+_PUT_SUBSCRIPTION: Final = _put(SUBSCRIPTIONS)
+_ADD_ALERT: Final = upsert(ALERTS).on_conflict_do_nothing(index_elements=["id"])
 
 
 class DatabaseInUse(Exception):  # noqa: N818 - named for what it is
@@ -154,14 +93,17 @@ class Database:
         engine = create_async_engine(url)
         event.listen(engine.sync_engine, "connect", _prepare)
         async with engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
-            found = (await connection.execute(select(_schema.c.version))).scalar()
+            await connection.run_sync(METADATA.create_all)
+            found = (await connection.execute(select(SCHEMA.c.version))).scalar()
             if found is None:
-                await connection.execute(insert(_schema).values(version=SCHEMA_VERSION))
+                await connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
         if found not in (None, SCHEMA_VERSION):
             await engine.dispose()
             lock.close()
-            raise SchemaMismatch(f"{path} has schema version {found}; this version of alerts needs {SCHEMA_VERSION}")
+            raise SchemaMismatch(
+                f"{path} has schema version {found}; this version of alerts needs {SCHEMA_VERSION}; "
+                "move the file away, and alerts reads all scores again"
+            )
         return cls(engine, lock)
 
     async def close(self) -> None:
@@ -176,30 +118,26 @@ class Database:
     async def offsets(self) -> dict[TopicPartition, int]:
         """Next offset to read, by partition."""
         async with self._engine.connect() as connection:
-            rows = await connection.execute(select(_offsets.c.topic, _offsets.c.partition, _offsets.c.next_offset))
+            rows = await connection.execute(select(OFFSETS.c.topic, OFFSETS.c.partition, OFFSETS.c.next_offset))
             return {(topic, partition): offset for topic, partition, offset in rows}
 
     async def put_subscription(self, wanted: Subscription) -> bool:
         """Make or replace a subscription; whether it is new. Falls are measured anew if the terms have changed."""
         document = wanted.terms().model_dump_json().encode()
         async with self._engine.begin() as connection:
-            key = (_subscriptions.c.lab == wanted.lab, _subscriptions.c.name == wanted.name)
-            known = (await connection.execute(select(_subscriptions.c.terms).where(*key))).scalar()
+            key = (SUBSCRIPTIONS.c.lab == wanted.lab, SUBSCRIPTIONS.c.name == wanted.name)
+            known = (await connection.execute(select(SUBSCRIPTIONS.c.terms).where(*key))).scalar()
             if known == document:
                 return False
             await connection.execute(_PUT_SUBSCRIPTION, {"lab": wanted.lab, "name": wanted.name, "terms": document})
-            await connection.execute(
-                delete(_references).where(_references.c.lab == wanted.lab, _references.c.name == wanted.name)
-            )
+            await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == wanted.lab, REFERENCES.c.name == wanted.name))
             return known is None
 
     async def delete_subscription(self, lab: str, name: str) -> bool:
         """Remove a subscription; whether there was one. Its alerts stay."""
         async with self._engine.begin() as connection:
-            await connection.execute(delete(_references).where(_references.c.lab == lab, _references.c.name == name))
-            gone = await connection.execute(
-                delete(_subscriptions).where(_subscriptions.c.lab == lab, _subscriptions.c.name == name)
-            )
+            await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == lab, REFERENCES.c.name == name))
+            gone = await connection.execute(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.lab == lab, SUBSCRIPTIONS.c.name == name))
             return gone.rowcount > 0
 
     async def subscriptions(self, lab: str) -> tuple[Subscription, ...]:
@@ -210,7 +148,7 @@ class Database:
     async def vendors(self) -> tuple[Assessment, ...]:
         """The last assessment of every vendor, by vendor."""
         async with self._engine.connect() as connection:
-            rows = await connection.execute(select(_vendors.c.assessment).order_by(_vendors.c.vendor))
+            rows = await connection.execute(select(VENDORS.c.assessment).order_by(VENDORS.c.vendor))
             return tuple(_assessment(row) for row in rows.scalars())
 
     async def vendor(self, vendor: str) -> Assessment | None:
@@ -220,53 +158,53 @@ class Database:
 
     async def alerts(self, lab: str, after: int, limit: int) -> tuple[StoredAlert, ...]:
         """A lab's alerts behind a position, in order."""
-        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.lab == lab, _alerts.c.position > after)
+        query = select(ALERTS.c.position, ALERTS.c.document).where(ALERTS.c.lab == lab, ALERTS.c.position > after)
         async with self._engine.connect() as connection:
-            return _stored(await connection.execute(query.order_by(_alerts.c.position).limit(limit)))
+            return _stored(await connection.execute(query.order_by(ALERTS.c.position).limit(limit)))
 
     async def position_of(self, lab: str, alert_id: str) -> int | None:
         """Where one of a lab's alerts stands; None if the lab has no such alert."""
         async with self._engine.connect() as connection:
-            query = select(_alerts.c.position).where(_alerts.c.lab == lab, _alerts.c.id == alert_id)
+            query = select(ALERTS.c.position).where(ALERTS.c.lab == lab, ALERTS.c.id == alert_id)
             found: int | None = (await connection.execute(query)).scalar()
             return found
 
     async def last_position(self) -> int:
         """Position of the newest alert of all; 0 if there is none."""
         async with self._engine.connect() as connection:
-            return (await connection.execute(select(func.max(_alerts.c.position)))).scalar() or 0
+            return (await connection.execute(select(func.max(ALERTS.c.position)))).scalar() or 0
 
     async def outbox(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
         """Alerts behind a position that are not marked as delivered, in order."""
-        query = select(_alerts.c.position, _alerts.c.document).where(_alerts.c.delivered.is_(False), _alerts.c.position > after)
+        query = select(ALERTS.c.position, ALERTS.c.document).where(ALERTS.c.delivered.is_(False), ALERTS.c.position > after)
         async with self._engine.connect() as connection:
-            return _stored(await connection.execute(query.order_by(_alerts.c.position).limit(limit)))
+            return _stored(await connection.execute(query.order_by(ALERTS.c.position).limit(limit)))
 
     async def mark_delivered(self, ids: Sequence[str]) -> None:
         """Kafka has these."""
         rows = [{"known": identity} for identity in ids]
         async with self._engine.begin() as connection:
-            await connection.execute(update(_alerts).where(_alerts.c.id == bindparam("known")).values(delivered=True), rows)
+            await connection.execute(update(ALERTS).where(ALERTS.c.id == bindparam("known")).values(delivered=True), rows)
 
 
 async def subscriptions_of(connection: AsyncConnection, lab: str | None = None) -> tuple[Subscription, ...]:
     """All subscriptions, or one lab's, in order of (lab, name)."""
-    query = select(_subscriptions.c.lab, _subscriptions.c.name, _subscriptions.c.terms).order_by(
-        _subscriptions.c.lab, _subscriptions.c.name
+    query = select(SUBSCRIPTIONS.c.lab, SUBSCRIPTIONS.c.name, SUBSCRIPTIONS.c.terms).order_by(
+        SUBSCRIPTIONS.c.lab, SUBSCRIPTIONS.c.name
     )
-    rows = await connection.execute(query if lab is None else query.where(_subscriptions.c.lab == lab))
+    rows = await connection.execute(query if lab is None else query.where(SUBSCRIPTIONS.c.lab == lab))
     return tuple(_subscription(lab_id, name, terms) for lab_id, name, terms in rows)
 
 
 async def assessments_of(connection: AsyncConnection, vendors: Iterable[str]) -> dict[str, Assessment]:
     """Last assessments by vendor; unknown vendors are left out."""
-    rows = await connection.execute(select(_vendors.c.assessment).where(_vendors.c.vendor.in_(list(vendors))))
+    rows = await connection.execute(select(VENDORS.c.assessment).where(VENDORS.c.vendor.in_(list(vendors))))
     return {found.vendor: found for found in map(_assessment, rows.scalars())}
 
 
 async def references_of(connection: AsyncConnection, vendors: Iterable[str]) -> dict[tuple[str, str, str], float]:
     """Reference scores by (lab, subscription, vendor)."""
-    rows = await connection.execute(select(_references).where(_references.c.vendor.in_(list(vendors))))
+    rows = await connection.execute(select(REFERENCES).where(REFERENCES.c.vendor.in_(list(vendors))))
     return {(lab, name, vendor): score for lab, name, vendor, score in rows}
 
 

@@ -14,40 +14,29 @@ from typing import Annotated, Any, Final, Literal, cast
 import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from prometheus_client import CollectorRegistry
-from pydantic import ValidationError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from neutrality.events.assessment import Assessment, Score, attribute
 from neutrality.events.vocabulary import EntityId
 from neutrality.http import (
-    Fault,
-    HttpProblem,
     add_docs,
     add_health,
     add_metrics,
     add_problem_handlers,
-    json_pointer,
     problem_responses,
 )
+from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
 from services.alerts.database import Database
-from services.alerts.domain.subscription import Subscription, SubscriptionName, SubscriptionTerms
+from services.alerts.domain.subscription import Subscription, SubscriptionTerms
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.settings import AlertsSettings
+from services.alerts.webhooks.http import EndpointsApi
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-LabId = Annotated[
-    str,
-    Path(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$",  # an entity id without ":", which Kafka's topic names do not take
-        description="The lab's entity id: lower-case letters, digits and . _ -, at most 128 characters.",
-    ),
-]
 VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
-Name = Annotated[SubscriptionName, Path()]
 
 _PAGE: Final = 500
-_MAX_BODY_BYTES: Final = 1024 * 1024
 _TERMS_BODY: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": SubscriptionTerms.model_json_schema()}}}
 }
@@ -86,6 +75,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     commits: Commits,
     metrics: AlertsMetrics,
     registry: CollectorRegistry,
+    endpoints: EndpointsApi,
     *,
     is_ready: Callable[[], Any],
     lifespan: Lifespan | None = None,
@@ -102,6 +92,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     add_problem_handlers(app)
     _add_subscriptions(app, database, intake)
     _add_alerts(app, settings, database, commits, metrics)
+    endpoints.add_to(app)
     _add_vendors(app, database)
     add_health(app, is_ready)
     add_metrics(app, registry)
@@ -122,21 +113,21 @@ def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None
     )
     async def put_subscription(lab: LabId, name: Name, request: Request) -> Response:
         """The same request twice changes nothing. Only changes after it raise alerts."""
-        terms = await _terms(request)
+        terms = await read_body(request, SubscriptionTerms, "invalid-subscription")
         wanted = Subscription(lab=lab, name=name, vendors=terms.vendors, rules=terms.rules, drop_points=terms.drop_points)
         created = await intake.put_subscription(wanted)
-        return _json(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
+        return json_answer(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
 
     @app.get(path, tags=["subscriptions"], summary="A lab's subscriptions", response_class=Response)
     async def list_subscriptions(lab: LabId) -> Response:
-        return _json({"subscriptions": [_document(found) for found in await database.subscriptions(lab)]})
+        return json_answer({"subscriptions": [_document(found) for found in await database.subscriptions(lab)]})
 
     @app.get(path + "/{name}", tags=["subscriptions"], summary="One subscription", response_class=Response, responses=_UNKNOWN)
     async def get_subscription(lab: LabId, name: Name) -> Response:
         found = next((found for found in await database.subscriptions(lab) if found.name == name), None)
         if found is None:
-            raise _not_found(f"{lab} has no subscription {name!r}")
-        return _json(_document(found))
+            raise not_found(f"{lab} has no subscription {name!r}")
+        return json_answer(_document(found))
 
     @app.delete(
         path + "/{name}",
@@ -149,7 +140,7 @@ def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None
     async def delete_subscription(lab: LabId, name: Name) -> Response:
         """Its alerts stay."""
         if not await intake.delete_subscription(lab, name):
-            raise _not_found(f"{lab} has no subscription {name!r}")
+            raise not_found(f"{lab} has no subscription {name!r}")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -163,7 +154,7 @@ def _add_alerts(app: FastAPI, settings: AlertsSettings, database: Database, comm
         limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
     ) -> Response:
         found = await database.alerts(lab, await _position(database, lab, after) if after is not None else 0, limit)
-        return _json({"alerts": [stored.alert for stored in found]})
+        return json_answer({"alerts": [stored.alert for stored in found]})
 
     @app.get(
         "/labs/{lab}/alerts/stream",
@@ -214,7 +205,7 @@ def _add_vendors(app: FastAPI, database: Database) -> None:
 
     @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
     async def list_vendors(lab: towards = None) -> Response:
-        return _json({"vendors": [_vendor(found, lab) for found in await database.vendors()]})
+        return json_answer({"vendors": [_vendor(found, lab) for found in await database.vendors()]})
 
     @app.get(
         "/vendors/{vendor}",
@@ -226,8 +217,8 @@ def _add_vendors(app: FastAPI, database: Database) -> None:
     async def get_vendor(vendor: VendorId, lab: towards = None) -> Response:
         found = await database.vendor(vendor)
         if found is None:
-            raise _not_found(f"nothing is known of a vendor {vendor!r}")
-        return _json({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
+            raise not_found(f"nothing is known of a vendor {vendor!r}")
+        return json_answer({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
 
 
 def _vendor(found: Assessment, lab: str | None) -> dict[str, Any]:
@@ -245,38 +236,15 @@ def _vendor(found: Assessment, lab: str | None) -> dict[str, Any]:
     }
 
 
-async def _terms(request: Request) -> SubscriptionTerms:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"At most {_MAX_BODY_BYTES} bytes.")
-    try:
-        return SubscriptionTerms.model_validate_json(bytes(body))
-    except ValidationError as error:
-        faults = [Fault(json_pointer(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
-        raise HttpProblem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-subscription", "Nothing was changed; see `errors`.", errors=faults
-        ) from error
-
-
 async def _position(database: Database, lab: str, alert_id: str) -> int:
     position = await database.position_of(lab, alert_id)
     if position is None:
-        raise _not_found(f"{lab} has no alert {alert_id[:80]!r}; leave it out to begin anew")
+        raise not_found(f"{lab} has no alert {alert_id[:80]!r}; leave it out to begin anew")
     return position
 
 
 def _document(found: Subscription) -> dict[str, Any]:
     return found.model_dump(mode="json")
-
-
-def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(orjson.dumps(document), status, media_type="application/json")
-
-
-def _not_found(detail: str) -> HttpProblem:
-    return HttpProblem(HTTPStatus.NOT_FOUND, "not-found", detail)
 
 
 def openapi_document() -> str:
@@ -288,7 +256,8 @@ def openapi_document() -> str:
     registry = CollectorRegistry()
     metrics = AlertsMetrics(registry)
     # no request is ever made to this application
-    database = cast("Database", None)
-    intake = Intake(database, metrics, clock=lambda: datetime(1970, 1, 1, tzinfo=UTC), committed=lambda _: None)
-    app = build_app(AlertsSettings.model_construct(), database, intake, Commits(), metrics, registry, is_ready=never)
+    nothing = cast("Any", None)
+    intake = Intake(nothing, metrics, nothing, clock=lambda: datetime(1970, 1, 1, tzinfo=UTC), committed=lambda _: None)
+    endpoints = EndpointsApi(nothing, intake, nothing, nothing, nothing, allow_http=False, allowed=())
+    app = build_app(AlertsSettings.model_construct(), nothing, intake, Commits(), metrics, registry, endpoints, is_ready=never)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -5,7 +5,8 @@ none is skipped. A version that is not newer than the known one is a repeat and 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
@@ -17,9 +18,12 @@ from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment, InvalidAssessment, parse_assessment
 from neutrality.events.vocabulary import iso
 from services.alerts.database import Database, assessments_of, keep, references_of, subscriptions_of
+from services.alerts.domain.endpoint import Endpoint
 from services.alerts.domain.rules import decide
 from services.alerts.domain.subscription import Subscription
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.webhooks import store as webhooks
+from services.alerts.webhooks.sealing import Sealer
 
 REMEMBERED_VENDORS: Final = 5_000  # some 10 kB each; beyond that the database is asked
 
@@ -36,6 +40,7 @@ class Intake:
         self,
         database: Database,
         metrics: AlertsMetrics,
+        sealer: Sealer,
         *,
         clock: Callable[[], datetime],
         committed: Callable[[Sequence[Alert]], None],
@@ -43,10 +48,12 @@ class Intake:
         """Who makes it owns the database."""
         self._database = database
         self._metrics = metrics
+        self._sealer = sealer
         self._clock = clock
         self._committed = committed
         self._gate = asyncio.Lock()
         self._subscriptions: tuple[Subscription, ...] | None = None
+        self._endpoints: tuple[Endpoint, ...] = ()
         self._known: dict[str, Assessment | None] = {}
         self._references: dict[tuple[str, str, str], float] = {}
 
@@ -62,11 +69,20 @@ class Intake:
             self._forget()
             return await self._database.delete_subscription(lab, name)
 
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction between two batches, in which endpoints may be changed."""
+        async with self._gate:
+            self._forget()
+            async with self._database.transaction() as connection:
+                yield connection
+
     async def apply(self, records: Sequence[ConsumedRecord]) -> tuple[Alert, ...]:
         """Decide on a batch and commit it; returns the alerts raised."""
         found = [(record, self._read(record)) for record in records]
         offsets: dict[TopicPartition, int] = {(record.topic, record.partition): record.offset + 1 for record in records}
-        raised_at = iso(self._clock())
+        raised = self._clock()
+        raised_at = iso(raised)
         alerts: list[Alert] = []
         changed: dict[str, Assessment] = {}
         moved: dict[tuple[str, str, str], float] = {}
@@ -90,6 +106,7 @@ class Intake:
                             moved[key] = decision.reference
                     changed[current.vendor] = current
                 await keep(connection, assessments=changed, references=moved, alerts=alerts, offsets=offsets)
+                await webhooks.deliver(connection, self._recipients(alerts), int(raised.timestamp() * 1000))
             self._known.update(changed)
             self._references.update(moved)
         self._metrics.read.inc(len(changed))
@@ -99,10 +116,17 @@ class Intake:
             self._committed(alerts)
         return tuple(alerts)
 
+    def _recipients(self, alerts: Iterable[Alert]) -> Iterator[tuple[Endpoint, Alert]]:
+        for alert in alerts:
+            for endpoint in self._endpoints:
+                if endpoint.lab == alert.lab and endpoint.terms.covers(alert.subscription):
+                    yield endpoint, alert
+
     async def _recall(self, connection: AsyncConnection, vendors: Iterable[str]) -> tuple[Subscription, ...]:
         """Know what the database says of these vendors; returns all subscriptions."""
         if self._subscriptions is None:
             self._subscriptions = await subscriptions_of(connection)
+            self._endpoints = await webhooks.endpoints(connection, self._sealer)
         if len(self._known) > REMEMBERED_VENDORS:
             self._known.clear()
             self._references.clear()

@@ -7,6 +7,7 @@ settings, the address or the database cannot be used. Kafka away is waited for.
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import sys
 import time
@@ -36,6 +37,10 @@ from services.alerts.metrics import AlertsMetrics
 from services.alerts.scores import ScoreFeed
 from services.alerts.settings import AlertsSettings
 from services.alerts.topics import EnsuredTopics
+from services.alerts.webhooks.http import EndpointsApi
+from services.alerts.webhooks.sealing import KeysUnusable, Sealer
+from services.alerts.webhooks.store import endpoints as endpoints_of
+from services.alerts.webhooks.worker import Webhooks
 
 EXIT_FAILED: Final = 1
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -63,12 +68,18 @@ async def run(settings: AlertsSettings) -> int:
         log.error("database_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
     try:
-        return await _serve(settings, database)
+        sealer = Sealer.of(settings.key_file)
+        async with database.transaction() as connection:
+            await endpoints_of(connection, sealer)  # a wrong key is told at the start
+        return await _serve(settings, database, sealer)
+    except (KeysUnusable, OSError) as error:
+        log.error("secrets_key_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
+        return EXIT_MISUSE
     finally:
         await database.close()
 
 
-async def _serve(settings: AlertsSettings, database: Database) -> int:
+async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -> int:
     registry = CollectorRegistry()
     metrics = AlertsMetrics(registry)
     commits = Commits()
@@ -79,8 +90,17 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
     def committed(alerts: Sequence[Alert]) -> None:
         commits.notify(alert.lab for alert in alerts)
         delivery.offer(alerts)
+        webhooks.committed(alert.lab for alert in alerts)
 
-    intake = Intake(database, metrics, clock=lambda: datetime.now(UTC), committed=committed)  # noqa: TID251 - the shell's clock
+    def clock() -> datetime:
+        return datetime.now(UTC)  # noqa: TID251 - the shell's clock
+
+    allowed = settings.webhook_allowed_networks
+    webhooks = Webhooks(
+        database, sealer, metrics, clock=clock, chance=random.random, allowed=allowed, timeout_s=settings.webhook_timeout_s
+    )
+    intake = Intake(database, metrics, sealer, clock=clock, committed=committed)
+    endpoints = EndpointsApi(database, intake, sealer, webhooks, clock, allow_http=settings.webhook_allow_http, allowed=allowed)
     feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
     failures: list[str] = []
 
@@ -97,6 +117,8 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
         await delivery.load()  # before anything new can be offered: order per vendor
         delivering = asyncio.create_task(delivery.run())
         delivering.add_done_callback(partial(fail, "delivery"))
+        posting = asyncio.create_task(webhooks.run())
+        posting.add_done_callback(partial(fail, "webhooks"))
         feed.failed.add_done_callback(partial(fail, "feed"))
         feed.start()
         try:
@@ -104,13 +126,14 @@ async def _serve(settings: AlertsSettings, database: Database) -> int:
         finally:
             await feed.stop()
             delivering.cancel()
-            await asyncio.gather(delivering, return_exceptions=True)
+            posting.cancel()
+            await asyncio.gather(delivering, posting, return_exceptions=True)
             await publisher.close()
 
     async def is_ready() -> bool:
         return feed.is_reading and await publisher.is_reachable()
 
-    app = build_app(settings, database, intake, commits, metrics, registry, is_ready=is_ready, lifespan=lifespan)
+    app = build_app(settings, database, intake, commits, metrics, registry, endpoints, is_ready=is_ready, lifespan=lifespan)
     loop = asyncio.get_running_loop()
     code = await serve(app, settings.host, settings.port, on_stop=lambda: loop.call_soon_threadsafe(commits.close))
     return EXIT_FAILED if failures and code == EXIT_OK else code

@@ -1,11 +1,14 @@
 """Metrics of alerts. Every series is there from the start; no label names a lab, whose subscriptions are its own."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from neutrality.events.alert import RULES
 from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
+from services.alerts.domain.attempts import Fault
 
-CHANNELS = ("kafka", "sse")
+CHANNELS = ("kafka", "sse", "webhook")
 
 
 class AlertsMetrics:
@@ -28,6 +31,14 @@ class AlertsMetrics:
         )
         self.subscribers = Gauge("alerts_stream_subscribers", "Open streams.", registry=registry)
         self.broker_errors = Counter("alerts_broker_errors_total", "Attempts that Kafka did not answer.", registry=registry)
+        self.webhook_attempts = Counter(
+            "alerts_webhook_attempts_total", "Requests to endpoints, by status class or fault.", ["outcome"], registry=registry
+        )
+        self.webhook_endpoints_disabled = Counter(
+            "alerts_webhook_endpoints_disabled_total", "Endpoints that were disabled after failures.", registry=registry
+        )
+        for outcome in ("2xx", "3xx", "4xx", "5xx", *get_args(Fault)):
+            self.webhook_attempts.labels(outcome)
         for rule in RULES:
             self.raised.labels(rule)
         for channel in CHANNELS:

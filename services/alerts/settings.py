@@ -1,10 +1,12 @@
 """Settings of alerts, from environment variables `ALERTS_...`; an unknown one is refused at start."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 from pydantic_settings import SettingsConfigDict
+from sqlalchemy.engine import make_url
 
 from neutrality.telemetry.settings import Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
@@ -26,7 +28,22 @@ class AlertsSettings(ServiceSettings):
         "sqlite+aiosqlite:///.local/alerts.db"
     )
     deadline_s: Annotated[float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge an alert.")] = 5.0
+    secrets_key_file: Annotated[
+        Path | None,
+        Field(description="Fernet keys, one a line, that encrypt endpoints' secrets; made beside the database if left out."),
+    ] = None
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=60, description="How long an endpoint may take to answer.")] = 15.0
+    webhook_allow_http: Annotated[bool, Field(description="Whether endpoints may be http:// too.")] = False
+    webhook_allowed_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(description="Networks that webhooks may reach besides the public Internet, as a JSON list."),
+    ] = ()
     heartbeat_s: Annotated[int, Field(ge=1, le=300, description="How often a quiet stream says that it lives.")] = 15
+
+    @property
+    def key_file(self) -> Path:
+        """Where the keys of endpoints' secrets are."""
+        return self.secrets_key_file or Path(make_url(self.database_url).database or "alerts.db").with_suffix(".key")
 
     @property
     def deadline(self) -> timedelta:

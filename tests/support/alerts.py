@@ -4,8 +4,10 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 
+from cryptography.fernet import Fernet
 from prometheus_client import CollectorRegistry
 
 from neutrality.broker.memory import MemoryBroker
@@ -18,9 +20,18 @@ from services.alerts.delivery import Delivery
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.webhooks.http import EndpointsApi
+from services.alerts.webhooks.sealing import Sealer
+from services.alerts.webhooks.worker import Webhooks
 
 NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
+ALLOWED = (ip_network("127.0.0.0/8"),)
+SCHEDULE_S = (0.05, 0.05, 0.05)
 _offsets = itertools.count()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class _TopicsThere:
@@ -43,11 +54,24 @@ class AlertsParts:
         self.delivery = Delivery(
             database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
         )
-        self.intake = Intake(database, self.metrics, clock=lambda: NOW, committed=self._committed)
+        self.sealer = Sealer([Fernet.generate_key().decode()])
+        self.webhooks = Webhooks(
+            database,
+            self.sealer,
+            self.metrics,
+            clock=_now,
+            chance=lambda: 0.5,
+            allowed=ALLOWED,
+            timeout_s=1.0,
+            schedule_s=SCHEDULE_S,
+        )
+        self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW, committed=self._committed)
+        self.endpoints = EndpointsApi(database, self.intake, self.sealer, self.webhooks, _now, allow_http=True, allowed=ALLOWED)
 
     def _committed(self, raised: Sequence[Alert]) -> None:
         self.commits.notify(alert.lab for alert in raised)
         self.delivery.offer(raised)
+        self.webhooks.committed(alert.lab for alert in raised)
 
     async def take_in(self, *found: Assessment) -> tuple[Alert, ...]:
         return await self.intake.apply(records(found))

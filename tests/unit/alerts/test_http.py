@@ -32,6 +32,7 @@ async def served(folder: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncCl
             parts.commits,
             parts.metrics,
             parts.registry,
+            parts.endpoints,
             is_ready=ready,
         )
         with socket.create_server(("127.0.0.1", 0)) as listener:

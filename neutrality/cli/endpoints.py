@@ -1,0 +1,155 @@
+"""`neutrality endpoints`: a lab's webhook endpoints."""
+
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson
+from neutrality.cli.documents import print_json
+from neutrality.cli.exits import EPILOG, Exit, end
+
+endpoints = typer.Typer(
+    no_args_is_help=True, help="A lab's webhook endpoints, as Standard Webhooks specifies them.", epilog=EPILOG
+)
+
+Lab = Annotated[str, typer.Option(help="The lab.")]
+Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
+
+
+@endpoints.command("set")
+def set_(
+    name: Name,
+    url: Annotated[str, typer.Argument(help="https://… that alerts are posted to.")],
+    *,
+    lab: Lab,
+    subscriptions: Annotated[
+        list[str] | None, typer.Option("--subscription", help="Only alerts of this one; may be repeated. All if left out.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="For your own people.")] = "",
+    alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Make an endpoint, or give it new terms. A new one's secret is shown now and never again.
+
+    Example: neutrality endpoints set soc https://hooks.example.com/neutrality --lab google
+    """
+    terms = {"url": url, "subscriptions": subscriptions or None, "description": description}
+    found = _ask("PUT", alerts_url, lab, f"/{name}", json=terms)
+    _tell(found, as_json, f"{name} posts to {found['url']}" + (f"\nsecret: {found['secret']}" if "secret" in found else ""))
+
+
+@endpoints.command("list")
+def list_(*, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+    """A lab's endpoints."""
+    found = _ask("GET", alerts_url, lab)
+    lines = [f"{one['name']}  {one['url']}  {_state(one)}" for one in found["endpoints"]]
+    _tell(found, as_json, "\n".join(lines) or f"{lab} has no endpoint yet")
+
+
+@endpoints.command()
+def show(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+    """One endpoint, and what became of its deliveries."""
+    found = _ask("GET", alerts_url, lab, f"/{name}")
+    counts = ", ".join(f"{count:,} {state}" for state, count in found["deliveries"].items())
+    _tell(found, as_json, f"{name}  {found['url']}  {_state(found)}\n{counts}")
+
+
+@endpoints.command()
+def remove(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL) -> None:
+    """Remove an endpoint, with its log."""
+    _ask("DELETE", alerts_url, lab, f"/{name}")
+
+
+@endpoints.command("test")
+def send_test(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+    """Send a test message now; exit code 1 if it does not arrive."""
+    found = _ask("POST", alerts_url, lab, f"/{name}/test")
+    outcome = found["status"] or found["fault"]
+    _tell(found, as_json, f"{'arrived' if found['succeeded'] else 'did not arrive'}: {outcome}, {found['duration_ms']} ms")
+    if not found["succeeded"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+@endpoints.command()
+def rotate(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+    """A new secret, shown now and never again; the old one signs too for a day."""
+    found = _ask("POST", alerts_url, lab, f"/{name}/secret")
+    _tell(found, as_json, f"secret: {found['secret']}\nthe old one signs too until {found['old_until']}")
+
+
+@endpoints.command()
+def enable(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+    """Send to a disabled endpoint again, what waited first."""
+    found = _ask("POST", alerts_url, lab, f"/{name}/enabled")
+    _tell(found, as_json, f"{name}  {_state(found)}")
+
+
+@endpoints.command()
+def replay(
+    name: Name,
+    first: Annotated[str, typer.Argument(metavar="ALERT_ID", help="The first alert.")],
+    last: Annotated[
+        str | None, typer.Argument(metavar="[ALERT_ID]", help="The last one, included; left out: the first alone.")
+    ] = None,
+    *,
+    lab: Lab,
+    alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Send alerts again, under the ids that they had."""
+    found = _ask("POST", alerts_url, lab, f"/{name}/replay", json={"first": first, "last": last})
+    _tell(found, as_json, f"{found['alerts']:,} alerts are sent again")
+
+
+@endpoints.command()
+def log(
+    name: Name,
+    *,
+    lab: Lab,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many attempts.")] = 50,
+    alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The attempts at an endpoint, newest first."""
+    found = _ask("GET", alerts_url, lab, f"/{name}/attempts?limit={limit}")
+    lines = [
+        f"{one['at']}  {one['alert']}  {one['status'] or one['fault']}  {one['duration_ms']} ms  {one['delivery']}"
+        + (f", again at {one['next_attempt']}" if one["next_attempt"] else "")
+        for one in found["attempts"]
+    ]
+    _tell(found, as_json, "\n".join(lines) or "nothing was sent yet")
+
+
+def _state(found: dict[str, Any]) -> str:
+    return f"disabled: {found['disabled']}" if found["disabled"] else "enabled"
+
+
+def _tell(found: dict[str, Any], as_json: bool, words: str) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        Console(highlight=False, soft_wrap=True).print(escape(words))
+
+
+def _ask(method: str, url: str, lab: str, path: str = "", **how: Any) -> dict[str, Any]:
+    """The answer. Ends the command if alerts refuses, or does not answer."""
+    try:
+        answer = httpx.request(method, f"{url.rstrip('/')}/labs/{lab}/endpoints{path}", timeout=90.0, **how)
+    except httpx.TransportError as error:
+        end(f"alerts at {url} does not answer ({error}); is `neutrality up` running?", Exit.UNREACHABLE)
+    if not answer.is_success:
+        end(_refusal(answer), Exit.UNREACHABLE if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Exit.FAILED)
+    document: dict[str, Any] = answer.json() if answer.content else {}
+    return document
+
+
+def _refusal(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return f"alerts answered {answer.status_code}: {answer.text[:500]}"
+    errors = "".join(f"\n  {one['pointer'] or '(the whole)'}: {one['detail']}" for one in problem.get("errors", ()))
+    return f"{problem.get('detail', answer.status_code)}{errors}"

@@ -1,0 +1,94 @@
+"""The tables of alerts' database."""
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+
+METADATA = MetaData()
+SCHEMA = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
+VENDORS = Table(
+    "vendors",
+    METADATA,
+    Column("vendor", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("assessment", LargeBinary, nullable=False),
+)
+OFFSETS = Table(
+    "offsets",
+    METADATA,
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", Integer, nullable=False),
+)
+SUBSCRIPTIONS = Table(
+    "subscriptions",
+    METADATA,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("terms", LargeBinary, nullable=False),
+)
+REFERENCES = Table(
+    "score_references",
+    METADATA,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("vendor", String, primary_key=True),
+    Column("score", Float, nullable=False),
+)
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("lab", String, nullable=False),
+    Column("vendor", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("delivered", Boolean, nullable=False),
+    Index("alerts_by_lab", "lab", "position"),
+    sqlite_autoincrement=True,
+)
+Index("alerts_outbox", ALERTS.c.position, sqlite_where=ALERTS.c.delivered.is_(False))
+
+# webhooks
+ENDPOINTS = Table(
+    "endpoints",
+    METADATA,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("terms", LargeBinary, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("disabled", String),
+    Column("failing_since_ms", Integer),
+)
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("lab", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("alert", String, primary_key=True),
+    Column("vendor", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_ms", Integer, nullable=False),
+)
+Index(
+    "deliveries_outbox",
+    DELIVERIES.c.lab,
+    DELIVERIES.c.name,
+    DELIVERIES.c.vendor,
+    DELIVERIES.c.position,
+    sqlite_where=DELIVERIES.c.state == "pending",
+)
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("lab", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("alert", String, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("status", Integer),
+    Column("fault", String),
+    Column("duration_ms", Float, nullable=False),
+    Index("attempts_by_endpoint", "lab", "name", "number"),
+    Index("attempts_by_time", "at_ms"),
+)

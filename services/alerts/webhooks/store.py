@@ -1,0 +1,210 @@
+"""Endpoints, deliveries and attempts in the database. A delivery is one alert on its way to one endpoint; it is made with its alert's commit."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from neutrality.events.alert import Alert, parse_alert
+from services.alerts.domain.attempts import Attempt, State
+from services.alerts.domain.endpoint import Endpoint, EndpointTerms
+from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, ENDPOINTS
+from services.alerts.webhooks.sealing import Sealer
+
+Key = tuple[str, str]  # lab and name of an endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An alert that waits for an endpoint, after so many attempts."""
+
+    alert: Alert
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt, and what it makes of the delivery. `disabled`: why of the endpoint too."""
+
+    key: Key
+    alert: str
+    attempt: Attempt
+    at_ms: int
+    state: State
+    due_ms: int
+    disabled: str | None = None
+
+
+async def put(connection: AsyncConnection, endpoint: Endpoint, sealer: Sealer) -> None:
+    """Write an endpoint anew."""
+    values = {
+        "terms": endpoint.terms.model_dump_json().encode(),
+        "secrets": sealer.seal(endpoint.secrets),
+        "disabled": endpoint.disabled,
+        "failing_since_ms": endpoint.failing_since_ms,
+    }
+    statement = upsert(ENDPOINTS).values(lab=endpoint.lab, name=endpoint.name, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name"], set_=values))
+
+
+async def remove(connection: AsyncConnection, key: Key) -> bool:
+    """An endpoint with its deliveries and its log; whether there was one."""
+    for table in (ATTEMPTS, DELIVERIES):
+        await connection.execute(delete(table).where(table.c.lab == key[0], table.c.name == key[1]))
+    gone = await connection.execute(delete(ENDPOINTS).where(ENDPOINTS.c.lab == key[0], ENDPOINTS.c.name == key[1]))
+    return gone.rowcount > 0
+
+
+async def endpoints(
+    connection: AsyncConnection, sealer: Sealer, lab: str | None = None, name: str | None = None
+) -> tuple[Endpoint, ...]:
+    """All, a lab's, or one; by lab and name."""
+    query = select(ENDPOINTS).order_by(ENDPOINTS.c.lab, ENDPOINTS.c.name)
+    if lab is not None:
+        query = query.where(ENDPOINTS.c.lab == lab)
+    if name is not None:
+        query = query.where(ENDPOINTS.c.name == name)
+    return tuple(
+        Endpoint(
+            row.lab,
+            row.name,
+            EndpointTerms.model_validate_json(row.terms),
+            sealer.unseal(row.secrets),
+            row.disabled,
+            row.failing_since_ms,
+        )
+        for row in await connection.execute(query)
+    )
+
+
+async def deliver(connection: AsyncConnection, wanted: Iterable[tuple[Endpoint, Alert]], now_ms: int) -> None:
+    """New deliveries of alerts that this transaction has written; none to an endpoint that is disabled by now."""
+    rows = [{"to_lab": endpoint.lab, "to_name": endpoint.name, "of": alert.id} for endpoint, alert in wanted]
+    if rows:
+        query = _new(bindparam("to_lab", type_=String), bindparam("to_name", type_=String), now_ms)
+        enabled = exists().where(
+            ENDPOINTS.c.lab == bindparam("to_lab"), ENDPOINTS.c.name == bindparam("to_name"), ENDPOINTS.c.disabled.is_(None)
+        )
+        statement = upsert(DELIVERIES).from_select(_COLUMNS, query.where(ALERTS.c.id == bindparam("of"), enabled))
+        await connection.execute(statement.on_conflict_do_nothing(), rows)
+
+
+async def deliver_again(connection: AsyncConnection, key: Key, first: int, last: int, now_ms: int) -> int:
+    """A lab's alerts of these positions, both included, whatever became of them before; how many."""
+    query = _new(literal(key[0]), literal(key[1]), now_ms).where(ALERTS.c.lab == key[0], ALERTS.c.position.between(first, last))
+    anew = {"state": "pending", "attempts": 0, "due_ms": now_ms}
+    statement = upsert(DELIVERIES).from_select(_COLUMNS, query)
+    done = await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name", "alert"], set_=anew))
+    return done.rowcount
+
+
+_COLUMNS = ("lab", "name", "alert", "vendor", "position", "state", "attempts", "due_ms")
+
+
+def _new(lab: Any, name: Any, now_ms: int) -> Select[Any]:
+    return select(
+        lab,
+        name,
+        ALERTS.c.id,
+        ALERTS.c.vendor,
+        ALERTS.c.position,
+        literal("pending"),
+        literal(0, Integer),
+        literal(now_ms, Integer),
+    )
+
+
+async def due(connection: AsyncConnection, key: Key, now_ms: int, busy: Collection[str], limit: int) -> tuple[Delivery, ...]:
+    """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out."""
+    query = (
+        select(ALERTS.c.document, DELIVERIES.c.attempts)
+        .join_from(DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert)
+        .where(_heads(key), DELIVERIES.c.due_ms <= now_ms, DELIVERIES.c.vendor.not_in(list(busy)))
+    )
+    rows = await connection.execute(query.order_by(DELIVERIES.c.position).limit(limit))
+    return tuple(Delivery(parse_alert(document), attempts) for document, attempts in rows)
+
+
+async def next_due_ms(connection: AsyncConnection, key: Key, busy: Collection[str]) -> int | None:
+    """When there is something to try; None: nothing waits."""
+    query = select(func.min(DELIVERIES.c.due_ms)).where(_heads(key), DELIVERIES.c.vendor.not_in(list(busy)))
+    found: int | None = (await connection.execute(query)).scalar()
+    return found
+
+
+def _heads(key: Key) -> Any:
+    older = DELIVERIES.alias("older")
+    return and_(
+        DELIVERIES.c.lab == key[0],
+        DELIVERIES.c.name == key[1],
+        DELIVERIES.c.state == "pending",
+        ~exists().where(
+            older.c.lab == DELIVERIES.c.lab,
+            older.c.name == DELIVERIES.c.name,
+            older.c.state == "pending",
+            older.c.vendor == DELIVERIES.c.vendor,
+            older.c.position < DELIVERIES.c.position,
+        ),
+    )
+
+
+async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
+    """Write what came of some attempts."""
+    await connection.execute(insert(ATTEMPTS), [_attempt_row(one) for one in outcomes])
+    for one in outcomes:
+        lab, name = one.key
+        here = (DELIVERIES.c.lab == lab, DELIVERIES.c.name == name, DELIVERIES.c.alert == one.alert)
+        values = {"state": one.state, "due_ms": one.due_ms, "attempts": DELIVERIES.c.attempts + 1}
+        await connection.execute(update(DELIVERIES).where(*here).values(values))
+        failing = None if one.attempt.succeeded else func.coalesce(ENDPOINTS.c.failing_since_ms, one.at_ms)
+        changed: dict[str, Any] = {"failing_since_ms": failing}
+        if one.disabled is not None:
+            changed["disabled"] = one.disabled
+        await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.lab == lab, ENDPOINTS.c.name == name).values(changed))
+
+
+async def log_test(connection: AsyncConnection, key: Key, identity: str, attempt: Attempt, at_ms: int) -> None:
+    """Write a test's attempt; it moves nothing."""
+    await connection.execute(insert(ATTEMPTS), [_attempt_row(Outcome(key, identity, attempt, at_ms, "delivered", at_ms))])
+
+
+def _attempt_row(one: Outcome) -> dict[str, Any]:
+    return {
+        "lab": one.key[0],
+        "name": one.key[1],
+        "alert": one.alert,
+        "at_ms": one.at_ms,
+        "status": one.attempt.status,
+        "fault": one.attempt.fault,
+        "duration_ms": round(one.attempt.duration_s * 1000.0, 1),
+    }
+
+
+async def attempts(connection: AsyncConnection, key: Key, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The log of an endpoint, newest first, from before a number on."""
+    state = DELIVERIES.c.state
+    same = and_(DELIVERIES.c.lab == ATTEMPTS.c.lab, DELIVERIES.c.name == ATTEMPTS.c.name, DELIVERIES.c.alert == ATTEMPTS.c.alert)
+    query = (
+        select(ATTEMPTS, state, DELIVERIES.c.due_ms)
+        .join_from(ATTEMPTS, DELIVERIES, same, isouter=True)
+        .where(ATTEMPTS.c.lab == key[0], ATTEMPTS.c.name == key[1])
+    )
+    if before is not None:
+        query = query.where(ATTEMPTS.c.number < before)
+    rows = await connection.execute(query.order_by(ATTEMPTS.c.number.desc()).limit(limit))
+    return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+async def counts(connection: AsyncConnection, key: Key) -> dict[str, int]:
+    """An endpoint's deliveries by state."""
+    query = select(DELIVERIES.c.state, func.count()).where(DELIVERIES.c.lab == key[0], DELIVERIES.c.name == key[1])
+    rows = await connection.execute(query.group_by(DELIVERIES.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+async def forget_attempts(connection: AsyncConnection, before_ms: int) -> None:
+    """Of the log what is older."""
+    await connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.at_ms < before_ms))
