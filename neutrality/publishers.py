@@ -1,54 +1,27 @@
-"""Who may publish what: the file of publishers and their keys, as the command writes it and ingest reads it. Pure.
+"""Who may publish what: the file of publishers and their keys, as the command writes it and ingest reads it. Pure."""
 
-A token is `nwk_` and 43 letters of randomness, so a plain SHA-256 of it is kept: a slow hash hinders guessing, and nobody guesses 256 random bits;
-it is asked for at every request.
-"""
-
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from neutrality.api_keys import ApiKey, Strict
 from neutrality.events.claims import Correction
 from neutrality.events.cloudevent import EVENT_TYPES, Event, short_type
 
-TOKEN_PREFIX: Final = "nwk_"  # noqa: S105 - by which a scanner of leaks knows a token
-TOKEN_BYTES: Final = 32
 TYPES: Final = tuple(short_type(one) for one in EVENT_TYPES)
 
-Instant = Annotated[datetime, Field(strict=False)]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ApiKey(_Strict):
-    """One of a publisher's keys. It is taken from `not_before` until `expires`."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    not_before: Instant
-    expires: Instant | None = None
-
-    def is_valid(self, now: datetime) -> bool:
-        """Whether it is taken now."""
-        return self.not_before <= now and (self.expires is None or now < self.expires)
-
-
-class SigningKey(_Strict):
+class SigningKey(Strict):
     """The public part of a key that signs events (Ed25519): RFC 8037's `x`."""
 
     kid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     x: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 
 
-class Publisher(_Strict):
+class Publisher(Strict):
     """What one publisher may do. `sources`: the CloudEvents sources that it speaks under; each also stands for the paths below it."""
 
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -87,7 +60,7 @@ class Publisher(_Strict):
         )
 
 
-class Publishers(_Strict):
+class Publishers(Strict):
     """The whole file, by the publisher's name."""
 
     publishers: Mapping[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")], Publisher] = {}
@@ -100,13 +73,3 @@ class Publishers(_Strict):
 def _climbs(path: str) -> bool:
     """Whether a path has a dot segment (RFC 3986, 3.3), which readers of the source may resolve to somebody else's."""
     return any(segment in (".", "..") for segment in re.split(r"[/\\:#?]", unquote(path)))
-
-
-def token_of(random_bytes: bytes) -> str:
-    """A token; `random_bytes` are TOKEN_BYTES from a secure source."""
-    return TOKEN_PREFIX + base64.urlsafe_b64encode(random_bytes).rstrip(b"=").decode()
-
-
-def digest_of(token: str) -> str:
-    """What is kept of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -24,6 +24,18 @@ ApiKeyFile = Annotated[
     typer.Option("--api-key-file", envvar="NEUTRALITY_API_KEY_FILE", help="A file with the API key, if ingest asks for one."),
 ]
 
+LabKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file", envvar="NEUTRALITY_LAB_KEY_FILE", help="A file with the lab's API key, if alerts asks for one."
+    ),
+]
+
+
+def authorization(key: str | None) -> dict[str, str]:
+    """The header that tells a key."""
+    return {} if key is None else {"authorization": f"Bearer {key}"}
+
 
 def read_key(file: Path | None) -> str | None:
     """The key in a file. Ends the command if it cannot be read."""

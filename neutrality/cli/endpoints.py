@@ -1,5 +1,6 @@
 """`neutrality endpoints`: a lab's webhook endpoints."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson
+from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile, authorization, read_key
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import EPILOG, Exit, end
 
@@ -30,6 +31,7 @@ def set_(
     ] = None,
     description: Annotated[str, typer.Option(help="For your own people.")] = "",
     alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an endpoint, or give it new terms. A new one's secret is shown now and never again.
@@ -37,36 +39,42 @@ def set_(
     Example: neutrality endpoints set soc https://hooks.example.com/neutrality --lab google
     """
     terms = {"url": url, "subscriptions": subscriptions or None, "description": description}
-    found = _ask("PUT", alerts_url, lab, f"/{name}", json=terms)
+    found = _ask("PUT", alerts_url, api_key_file, lab, f"/{name}", json=terms)
     _tell(found, as_json, f"{name} posts to {found['url']}" + (f"\nsecret: {found['secret']}" if "secret" in found else ""))
 
 
 @endpoints.command("list")
-def list_(*, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+def list_(
+    *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None, as_json: AsJson = False
+) -> None:
     """A lab's endpoints."""
-    found = _ask("GET", alerts_url, lab)
+    found = _ask("GET", alerts_url, api_key_file, lab)
     lines = [f"{one['name']}  {one['url']}  {_state(one)}" for one in found["endpoints"]]
     _tell(found, as_json, "\n".join(lines) or f"{lab} has no endpoint yet")
 
 
 @endpoints.command()
-def show(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+def show(
+    name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None, as_json: AsJson = False
+) -> None:
     """One endpoint, and what became of its deliveries."""
-    found = _ask("GET", alerts_url, lab, f"/{name}")
+    found = _ask("GET", alerts_url, api_key_file, lab, f"/{name}")
     counts = ", ".join(f"{count:,} {state}" for state, count in found["deliveries"].items())
     _tell(found, as_json, f"{name}  {found['url']}  {_state(found)}\n{counts}")
 
 
 @endpoints.command()
-def remove(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL) -> None:
+def remove(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None) -> None:
     """Remove an endpoint, with its log."""
-    _ask("DELETE", alerts_url, lab, f"/{name}")
+    _ask("DELETE", alerts_url, api_key_file, lab, f"/{name}")
 
 
 @endpoints.command("test")
-def send_test(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+def send_test(
+    name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None, as_json: AsJson = False
+) -> None:
     """Send a test message now; exit code 1 if it does not arrive."""
-    found = _ask("POST", alerts_url, lab, f"/{name}/test")
+    found = _ask("POST", alerts_url, api_key_file, lab, f"/{name}/test")
     outcome = found["status"] or found["fault"]
     _tell(found, as_json, f"{'arrived' if found['succeeded'] else 'did not arrive'}: {outcome}, {found['duration_ms']} ms")
     if not found["succeeded"]:
@@ -74,16 +82,20 @@ def send_test(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_UR
 
 
 @endpoints.command()
-def rotate(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+def rotate(
+    name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None, as_json: AsJson = False
+) -> None:
     """A new secret, shown now and never again; the old one signs too for a day."""
-    found = _ask("POST", alerts_url, lab, f"/{name}/secret")
+    found = _ask("POST", alerts_url, api_key_file, lab, f"/{name}/secret")
     _tell(found, as_json, f"secret: {found['secret']}\nthe old one signs too until {found['old_until']}")
 
 
 @endpoints.command()
-def enable(name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, as_json: AsJson = False) -> None:
+def enable(
+    name: Name, *, lab: Lab, alerts_url: AlertsUrl = DEFAULT_ALERTS_URL, api_key_file: LabKeyFile = None, as_json: AsJson = False
+) -> None:
     """Send to a disabled endpoint again, what waited first."""
-    found = _ask("POST", alerts_url, lab, f"/{name}/enabled")
+    found = _ask("POST", alerts_url, api_key_file, lab, f"/{name}/enabled")
     _tell(found, as_json, f"{name}  {_state(found)}")
 
 
@@ -97,10 +109,11 @@ def replay(
     *,
     lab: Lab,
     alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send alerts again, under the ids that they had."""
-    found = _ask("POST", alerts_url, lab, f"/{name}/replay", json={"first": first, "last": last})
+    found = _ask("POST", alerts_url, api_key_file, lab, f"/{name}/replay", json={"first": first, "last": last})
     _tell(found, as_json, f"{found['alerts']:,} alerts are sent again")
 
 
@@ -111,10 +124,11 @@ def log(
     lab: Lab,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many attempts.")] = 50,
     alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The attempts at an endpoint, newest first."""
-    found = _ask("GET", alerts_url, lab, f"/{name}/attempts?limit={limit}")
+    found = _ask("GET", alerts_url, api_key_file, lab, f"/{name}/attempts?limit={limit}")
     lines = [
         f"{one['at']}  {one['alert']}  {one['status'] or one['fault']}  {one['duration_ms']} ms  {one['delivery']}"
         + (f", again at {one['next_attempt']}" if one["next_attempt"] else "")
@@ -134,10 +148,11 @@ def _tell(found: dict[str, Any], as_json: bool, words: str) -> None:
         Console(highlight=False, soft_wrap=True).print(escape(words))
 
 
-def _ask(method: str, url: str, lab: str, path: str = "", **how: Any) -> dict[str, Any]:
+def _ask(method: str, url: str, key: Path | None, lab: str, path: str = "", **how: Any) -> dict[str, Any]:
     """The answer. Ends the command if alerts refuses, or does not answer."""
     try:
-        answer = httpx.request(method, f"{url.rstrip('/')}/labs/{lab}/endpoints{path}", timeout=90.0, **how)
+        headers = authorization(read_key(key))
+        answer = httpx.request(method, f"{url.rstrip('/')}/labs/{lab}/endpoints{path}", headers=headers, timeout=90.0, **how)
     except httpx.TransportError as error:
         end(f"alerts at {url} does not answer ({error}); is `neutrality up` running?", Exit.UNREACHABLE)
     if not answer.is_success:

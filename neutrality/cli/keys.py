@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from neutrality.api_keys import TOKEN_BYTES, ApiKey, digest_of, token_of
 from neutrality.cli.addresses import AsJson
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import EPILOG, Exit, end, errors
 from neutrality.events.cloudevent import event_to_document
 from neutrality.events.signature import sign
 from neutrality.identity.references import read_document
-from neutrality.publishers import TOKEN_BYTES, TYPES, ApiKey, Publisher, Publishers, SigningKey, digest_of, token_of
+from neutrality.publishers import TYPES, Publisher, Publishers, SigningKey
 
 keys = typer.Typer(help="Publishers, their API keys and their signing keys.", no_args_is_help=True, epilog=EPILOG)
 
@@ -58,11 +59,11 @@ def create(
     before = known.publishers.get(publisher)
     if before is None and not source:
         end("a new publisher needs a --source under which it may speak", Exit.USAGE)
-    token, key = _new_key(days)
+    token, key = new_key(days)
     told = {"sources": source, "types": kind, "events_per_s": rate, "may_retract_claims": may_retract_claims or None}
     fields = (before.model_dump() if before is not None else {}) | {name: value for name, value in told.items() if value}
     _save(file, known, publisher, fields | {"keys": [*fields.get("keys", ()), key.model_dump()]})
-    _tell(token, key, as_json=as_json)
+    tell_token(token, key, as_json=as_json)
 
 
 @keys.command(epilog=EPILOG)
@@ -81,11 +82,11 @@ def rotate(
     """
     known = _load(file)
     fields = _fields(known, publisher)
-    until = _now() + timedelta(hours=grace_hours)
+    until = now() + timedelta(hours=grace_hours)
     old = [key | {"expires": min(key["expires"] or until, until)} for key in fields["keys"]]
-    token, key = _new_key(days)
+    token, key = new_key(days)
     _save(file, known, publisher, fields | {"keys": [*old, key.model_dump()]})
-    _tell(token, key, as_json=as_json)
+    tell_token(token, key, as_json=as_json)
 
 
 @keys.command(epilog=EPILOG)
@@ -120,7 +121,7 @@ def list_(file: KeysFile = DEFAULT_FILE, as_json: AsJson = False) -> None:
         return
     table = Table("publisher", "sources", "types", "events/s", "keys")
     for name, publisher in known.publishers.items():
-        own = [f"{key.id}{'' if key.is_valid(_now()) else ' (not valid now)'}" for key in publisher.keys]
+        own = [f"{key.id}{'' if key.is_valid(now()) else ' (not valid now)'}" for key in publisher.keys]
         own += [f"{key.kid} (signs)" for key in publisher.signing_keys]
         kinds = "all" if set(publisher.types) == set(TYPES) else ", ".join(publisher.types)
         table.add_row(name, "\n".join(publisher.sources), kinds, str(publisher.events_per_s or "-"), "\n".join(own))
@@ -141,9 +142,9 @@ def signing_key(
     known = _load(file)
     fields = _fields(known, publisher)
     key = OKPKey.generate_key("Ed25519")
-    kid = f"{_now():%Y%m%d}-{secrets.token_hex(4)}"
+    kid = f"{now():%Y%m%d}-{secrets.token_hex(4)}"
     private = dict(key.as_dict(private=True)) | {"kid": kid}
-    _write(output, orjson.dumps(private))
+    write_private(output, orjson.dumps(private))
     own = [*fields["signing_keys"], SigningKey(kid=kid, x=str(private["x"])).model_dump()]
     _save(file, known, publisher, fields | {"signing_keys": own, "require_signature": require or fields["require_signature"]})
     errors().print(f"{kid}: the private key is in {output}; publish with --sign-with {output}")
@@ -159,14 +160,16 @@ def signer(file: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda document: event_to_document(sign(read_document(document), key, kid))
 
 
-def _new_key(days: float | None) -> tuple[str, ApiKey]:
-    now = _now()
+def new_key(days: float | None) -> tuple[str, ApiKey]:
+    """A token, and what is kept of it."""
+    made = now()
     token = token_of(secrets.token_bytes(TOKEN_BYTES))
-    expires = None if days is None else now + timedelta(days=days)
-    return token, ApiKey(id=f"{now:%Y%m%d}-{secrets.token_hex(4)}", sha256=digest_of(token), not_before=now, expires=expires)
+    expires = None if days is None else made + timedelta(days=days)
+    return token, ApiKey(id=f"{made:%Y%m%d}-{secrets.token_hex(4)}", sha256=digest_of(token), not_before=made, expires=expires)
 
 
-def _tell(token: str, key: ApiKey, *, as_json: bool) -> None:
+def tell_token(token: str, key: ApiKey, *, as_json: bool) -> None:
+    """Show a token, this once."""
     if as_json:
         print_json({"id": key.id, "token": token, "expires": key.expires})
     else:
@@ -197,10 +200,10 @@ def _save(file: Path, known: Publishers, name: str, fields: dict[str, Any]) -> N
         changed = Publishers(publishers={**known.publishers, name: Publisher.model_validate(fields)})
     except ValidationError as error:
         end(str(error), Exit.USAGE)
-    _write(file, orjson.dumps(changed.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
+    write_private(file, orjson.dumps(changed.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
 
 
-def _write(file: Path, content: bytes) -> None:
+def write_private(file: Path, content: bytes) -> None:
     """As a whole or not at all, for the owner's eyes."""
     fresh = file.with_name(f".{file.name}.new")
     fresh.unlink(missing_ok=True)
@@ -212,5 +215,6 @@ def _write(file: Path, content: bytes) -> None:
     fresh.replace(file)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """In whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -13,6 +13,7 @@ from neutrality.cli.explain import explain
 from neutrality.cli.export import export
 from neutrality.cli.import_ import import_
 from neutrality.cli.keys import keys
+from neutrality.cli.labs import labs
 from neutrality.cli.publish import publish
 from neutrality.cli.rejected import rejected
 from neutrality.cli.replay import replay
@@ -55,6 +56,7 @@ app.add_typer(endpoints, name="endpoints")
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")
+app.add_typer(labs, name="labs")
 app.add_typer(rejected, name="rejected")
 
 

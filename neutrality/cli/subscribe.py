@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from neutrality.cli import words
-from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson
+from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile, read_key
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.signals import StopSignal
@@ -31,6 +31,7 @@ def subscribe(
     most: Annotated[int | None, typer.Option("--max", min=1, help="End after this many alerts.")] = None,
     after: Annotated[str | None, typer.Option(metavar="ALERT_ID", help="Show what came after this alert too.")] = None,
     alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Subscribe a lab to alerts, and show them as they come, each with its reason and source.
@@ -38,9 +39,11 @@ def subscribe(
     Example: neutrality subscribe --lab google --vendor scale-ai --rule watch --rule grade
     """
     stop = StopSignal.install(signal.SIGTERM)
-    chosen = _rules(rules)
+    chosen, key = _rules(rules), read_key(api_key_file)
     try:
-        subscription = put_subscription(alerts_url, lab, name, vendors=vendors or (), rules=chosen, drop_points=drop_points)
+        subscription = put_subscription(
+            alerts_url, lab, name, vendors=vendors or (), rules=chosen, drop_points=drop_points, key=key
+        )
         if not follow:
             if as_json:
                 print_json(subscription)
@@ -49,8 +52,8 @@ def subscribe(
             return
         if not as_json:
             errors().print(f"{escape(lab)} is subscribed; alerts follow, Ctrl-C ends", style="dim")
-        after = after or last_alert_id(alerts_url, lab)
-        stream = stream_alerts(alerts_url, lab, after=after, stopped=lambda: stop.is_set, noticed=_notice)
+        after = after or last_alert_id(alerts_url, lab, key)
+        stream = stream_alerts(alerts_url, lab, after=after, stopped=lambda: stop.is_set, noticed=_notice, key=key)
         for count, alert in enumerate(stream, start=1):
             _show(alert, as_json=as_json)
             if count == most:

@@ -12,6 +12,7 @@ import httpx
 import httpx_sse
 from pydantic import ValidationError
 
+from neutrality.cli.addresses import authorization
 from neutrality.events.alert import RULES, Alert, Rule, parse_alert
 
 _RECONNECT_PAUSE_S: Final = 0.5
@@ -38,6 +39,7 @@ def put_subscription(
     vendors: Sequence[str] = (),
     rules: Sequence[Rule] = RULES,
     drop_points: float | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """Create the subscription, or set it anew; the same request twice changes nothing. No vendors means all.
 
@@ -48,7 +50,9 @@ def put_subscription(
     if drop_points is not None:
         wanted["drop_points"] = drop_points
     try:
-        response = httpx.put(f"{url.rstrip('/')}/labs/{lab}/subscriptions/{name}", json=wanted, timeout=30.0)
+        response = httpx.put(
+            f"{url.rstrip('/')}/labs/{lab}/subscriptions/{name}", json=wanted, headers=authorization(key), timeout=30.0
+        )
     except httpx.TransportError as error:
         raise AlertsError(f"alerts at {url} does not answer ({error}); is `neutrality up` running?", unreachable=True) from error
     if not response.is_success:
@@ -59,7 +63,7 @@ def put_subscription(
     return document
 
 
-def last_alert_id(url: str, lab: str) -> str | None:
+def last_alert_id(url: str, lab: str, key: str | None = None) -> str | None:
     """The id of the newest alert to a lab, from which a stream may go on; None if there was none yet.
 
     Raises:
@@ -69,7 +73,9 @@ def last_alert_id(url: str, lab: str) -> str | None:
     while True:
         after = {"after": last} if last is not None else {}
         try:
-            response = httpx.get(f"{url.rstrip('/')}/labs/{lab}/alerts", params={"limit": _PAGE, **after}, timeout=30.0)
+            response = httpx.get(
+                f"{url.rstrip('/')}/labs/{lab}/alerts", params={"limit": _PAGE, **after}, headers=authorization(key), timeout=30.0
+            )
         except httpx.TransportError as error:
             raise AlertsError(f"alerts at {url} does not answer ({error})", unreachable=True) from error
         if not response.is_success:
@@ -81,7 +87,7 @@ def last_alert_id(url: str, lab: str) -> str | None:
 
 
 def stream_alerts(
-    url: str, lab: str, *, after: str | None, stopped: Callable[[], bool], noticed: Callable[[str], None]
+    url: str, lab: str, *, after: str | None, stopped: Callable[[], bool], noticed: Callable[[str], None], key: str | None = None
 ) -> Iterator[Alert]:
     """Every alert to a lab behind the alert id `after`, or from the first on; each id once. Connects again until `stopped`.
 
@@ -91,7 +97,7 @@ def stream_alerts(
     last, seen = after, set[str]()
     pause = threading.Event()
     while not stopped():
-        headers = {"Last-Event-ID": last} if last is not None else {}
+        headers = authorization(key) | ({"Last-Event-ID": last} if last is not None else {})
         try:
             with (
                 httpx.Client(timeout=httpx.Timeout(10.0, read=_LONGEST_SILENCE_S)) as client,

@@ -5,11 +5,12 @@ pydantic-settings' `extra="forbid"` does not see misspelt variables, since it on
 
 import os
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 Servers = Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
 
 

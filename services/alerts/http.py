@@ -5,14 +5,16 @@ between what is stored and what comes in.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, cast
 
 import orjson
-from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from prometheus_client import CollectorRegistry
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -28,6 +30,7 @@ from neutrality.http import (
 from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
 from services.alerts.database import Database
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+from services.alerts.gate import LabGate
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.settings import AlertsSettings
@@ -37,6 +40,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
 
 _PAGE: Final = 500
+_LOOK_S: Final = 5.0  # whether the key of a quiet stream is still taken
 _TERMS_BODY: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": SubscriptionTerms.model_json_schema()}}}
 }
@@ -75,8 +79,9 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     commits: Commits,
     metrics: AlertsMetrics,
     registry: CollectorRegistry,
-    endpoints: EndpointsApi,
     *,
+    endpoints: EndpointsApi,
+    gate: LabGate,
     is_ready: Callable[[], Any],
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
@@ -88,10 +93,11 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(gate.guard)],
     )
     add_problem_handlers(app)
     _add_subscriptions(app, database, intake)
-    _add_alerts(app, settings, database, commits, metrics)
+    _add_alerts(app, settings, database, commits, metrics, gate)
     endpoints.add_to(app)
     _add_vendors(app, database)
     add_health(app, is_ready)
@@ -144,7 +150,9 @@ def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _add_alerts(app: FastAPI, settings: AlertsSettings, database: Database, commits: Commits, metrics: AlertsMetrics) -> None:
+def _add_alerts(
+    app: FastAPI, settings: AlertsSettings, database: Database, commits: Commits, metrics: AlertsMetrics, gate: LabGate
+) -> None:
     @app.get(
         "/labs/{lab}/alerts", tags=["alerts"], summary="A lab's alerts, in order", response_class=Response, responses=_UNKNOWN
     )
@@ -165,6 +173,7 @@ def _add_alerts(app: FastAPI, settings: AlertsSettings, database: Database, comm
     )
     async def stream_alerts(
         lab: LabId,
+        request: Request,
         start: Annotated[
             Literal["now", "beginning"], Query(alias="from", description="Where to begin without Last-Event-ID.")
         ] = "now",
@@ -177,17 +186,18 @@ def _add_alerts(app: FastAPI, settings: AlertsSettings, database: Database, comm
             position = await _position(database, lab, last_event_id)
         else:
             position = 0 if start == "beginning" else await database.last_position()
+        may_go_on = partial(gate.lets_in, request.headers.get("authorization"), lab)
         return EventSourceResponse(
-            _events(lab, position, database, commits, metrics), ping=settings.heartbeat_s, send_timeout=30.0
+            _events(lab, position, database, commits, metrics, may_go_on), ping=settings.heartbeat_s, send_timeout=30.0
         )
 
 
 async def _events(
-    lab: str, position: int, database: Database, commits: Commits, metrics: AlertsMetrics
+    lab: str, position: int, database: Database, commits: Commits, metrics: AlertsMetrics, may_go_on: Callable[[], bool]
 ) -> AsyncIterator[ServerSentEvent]:
     metrics.subscribers.inc()
     try:
-        while not commits.closed:
+        while not commits.closed and may_go_on():
             committed = commits.next(lab)
             found = await database.alerts(lab, position, _PAGE)
             for stored in found:
@@ -195,7 +205,8 @@ async def _events(
                 metrics.delivered.labels("sse").inc()
                 yield ServerSentEvent(orjson.dumps(stored.alert).decode(), event="alert", id=stored.alert.id)
             if not found:
-                await committed.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(committed.wait(), _LOOK_S)
     finally:
         metrics.subscribers.dec()
 
@@ -253,11 +264,16 @@ def openapi_document() -> str:
     async def never() -> bool:
         return False
 
+    def _epoch() -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
     registry = CollectorRegistry()
     metrics = AlertsMetrics(registry)
     # no request is ever made to this application
     nothing = cast("Any", None)
-    intake = Intake(nothing, metrics, nothing, clock=lambda: datetime(1970, 1, 1, tzinfo=UTC), committed=lambda _: None)
+    intake = Intake(nothing, metrics, nothing, clock=_epoch, committed=lambda _: None)
     endpoints = EndpointsApi(nothing, intake, nothing, nothing, nothing, allow_http=False, allowed=())
-    app = build_app(AlertsSettings.model_construct(), nothing, intake, Commits(), metrics, registry, endpoints, is_ready=never)
+    gate = LabGate(None, metrics, clock=_epoch)
+    settings = AlertsSettings.model_construct()
+    app = build_app(settings, nothing, intake, Commits(), metrics, registry, endpoints=endpoints, gate=gate, is_ready=never)
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -26,11 +26,13 @@ from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.port import RecordReader, TopicPartition
 from neutrality.events.alert import Alert
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
+from neutrality.key_file import KeysUnusable
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import SCORES, Topic
 from services.alerts.database import Database, DatabaseInUse, SchemaMismatch
 from services.alerts.delivery import Delivery
+from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
@@ -38,7 +40,7 @@ from services.alerts.scores import ScoreFeed
 from services.alerts.settings import AlertsSettings
 from services.alerts.topics import EnsuredTopics
 from services.alerts.webhooks.http import EndpointsApi
-from services.alerts.webhooks.sealing import KeysUnusable, Sealer
+from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable
 from services.alerts.webhooks.store import endpoints as endpoints_of
 from services.alerts.webhooks.worker import Webhooks
 
@@ -72,8 +74,8 @@ async def run(settings: AlertsSettings) -> int:
         async with database.transaction() as connection:
             await endpoints_of(connection, sealer)  # a wrong key is told at the start
         return await _serve(settings, database, sealer)
-    except (KeysUnusable, OSError) as error:
-        log.error("secrets_key_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
+    except (KeysUnusable, SecretKeysUnusable, OSError) as error:
+        log.error("keys_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
     finally:
         await database.close()
@@ -102,6 +104,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     intake = Intake(database, metrics, sealer, clock=clock, committed=committed)
     endpoints = EndpointsApi(database, intake, sealer, webhooks, clock, allow_http=settings.webhook_allow_http, allowed=allowed)
     feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
+    gate = LabGate(settings.api_keys_file, metrics, clock=clock)
     failures: list[str] = []
 
     def fail(what: str, ended: "asyncio.Future[Any]") -> None:
@@ -119,6 +122,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
         delivering.add_done_callback(partial(fail, "delivery"))
         posting = asyncio.create_task(webhooks.run())
         posting.add_done_callback(partial(fail, "webhooks"))
+        letting_in = asyncio.create_task(gate.follow())
         feed.failed.add_done_callback(partial(fail, "feed"))
         feed.start()
         try:
@@ -127,13 +131,25 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
             await feed.stop()
             delivering.cancel()
             posting.cancel()
-            await asyncio.gather(delivering, posting, return_exceptions=True)
+            letting_in.cancel()
+            await asyncio.gather(delivering, posting, letting_in, return_exceptions=True)
             await publisher.close()
 
     async def is_ready() -> bool:
         return feed.is_reading and await publisher.is_reachable()
 
-    app = build_app(settings, database, intake, commits, metrics, registry, endpoints, is_ready=is_ready, lifespan=lifespan)
+    app = build_app(
+        settings,
+        database,
+        intake,
+        commits,
+        metrics,
+        registry,
+        endpoints=endpoints,
+        gate=gate,
+        is_ready=is_ready,
+        lifespan=lifespan,
+    )
     loop = asyncio.get_running_loop()
     code = await serve(app, settings.host, settings.port, on_stop=lambda: loop.call_soon_threadsafe(commits.close))
     return EXIT_FAILED if failures and code == EXIT_OK else code

@@ -31,6 +31,12 @@ class AlertsMetrics:
         )
         self.subscribers = Gauge("alerts_stream_subscribers", "Open streams.", registry=registry)
         self.broker_errors = Counter("alerts_broker_errors_total", "Attempts that Kafka did not answer.", registry=registry)
+        self.refused = Counter("alerts_requests_refused_total", "Requests not let in.", ["reason"], registry=registry)
+        for reason in ("unauthorized", "other-lab", "out-of-scope"):
+            self.refused.labels(reason)
+        self.api_keys_file_broken = Gauge(
+            "alerts_api_keys_file_broken", "1: the file of labs' keys cannot be read; the last good one holds.", registry=registry
+        )
         self.webhook_attempts = Counter(
             "alerts_webhook_attempts_total", "Requests to endpoints, by status class or fault.", ["outcome"], registry=registry
         )

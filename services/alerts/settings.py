@@ -2,18 +2,18 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field, IPvAnyNetwork, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import make_url
 
-from neutrality.telemetry.settings import Servers, ServiceSettings
+from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
 
 
 class AlertsSettings(ServiceSettings):
-    """One instance over one database. Its API knows no users yet, so it listens on loopback unless told otherwise."""
+    """One instance over one database."""
 
     model_config = SettingsConfigDict(env_prefix="ALERTS_", frozen=True)
 
@@ -28,6 +28,13 @@ class AlertsSettings(ServiceSettings):
         "sqlite+aiosqlite:///.local/alerts.db"
     )
     deadline_s: Annotated[float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge an alert.")] = 5.0
+    api_keys_file: Annotated[
+        Path | None,
+        Field(description="Labs and their API keys, as `neutrality labs` writes them; without it anybody is any lab."),
+    ] = None
+    allow_anonymous: Annotated[bool, Field(description="Answer anybody on an address that others reach, without API keys.")] = (
+        False
+    )
     secrets_key_file: Annotated[
         Path | None,
         Field(description="Fernet keys, one a line, that encrypt endpoints' secrets; made beside the database if left out."),
@@ -39,6 +46,13 @@ class AlertsSettings(ServiceSettings):
         Field(description="Networks that webhooks may reach besides the public Internet, as a JSON list."),
     ] = ()
     heartbeat_s: Annotated[int, Field(ge=1, le=300, description="How often a quiet stream says that it lives.")] = 15
+
+    @model_validator(mode="after")
+    def _not_open_to_everybody(self) -> Self:
+        """Refuse to listen for others without asking who they are, unless that is said."""
+        if self.api_keys_file is None and not self.allow_anonymous and self.host not in LOOPBACK:
+            raise ValueError("`host` is reached by others: set `api_keys_file` (see `neutrality labs`), or `allow_anonymous`")
+        return self
 
     @property
     def key_file(self) -> Path:

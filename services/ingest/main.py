@@ -22,6 +22,7 @@ from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics, 
 from neutrality.broker.port import ConsumedRecord
 from neutrality.broker.publishing import BoundedPublisher
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
+from neutrality.key_file import KeysUnusable
 from neutrality.model.methodology import load_methodology
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
@@ -29,7 +30,7 @@ from neutrality.topics import REJECTED
 from neutrality.verification.log import read_to_end
 from services.ingest.entrypoints.http import build_app, openapi_document
 from services.ingest.following import Following
-from services.ingest.gate import Gate, KeysUnusable
+from services.ingest.gate import Gate
 from services.ingest.handlers import INPUT_TOPICS, Intake
 from services.ingest.identities import Identities
 from services.ingest.keeping import Keeper

@@ -2,15 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import Servers, ServiceSettings
+from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
-
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class IngestSettings(ServiceSettings):
@@ -70,7 +68,7 @@ class IngestSettings(ServiceSettings):
     @model_validator(mode="after")
     def _not_open_to_everybody(self) -> Self:
         """Refuse to listen for others without asking who they are, unless that is said."""
-        if self.api_keys_file is None and not self.allow_anonymous and self.host not in _LOOPBACK:
+        if self.api_keys_file is None and not self.allow_anonymous and self.host not in LOOPBACK:
             raise ValueError("`host` is reached by others: set `api_keys_file` (see `neutrality keys`), or `allow_anonymous`")
         return self
 

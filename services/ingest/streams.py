@@ -16,7 +16,8 @@ from typing import Final, Literal
 from neutrality.broker.port import BrokerError, BrokerUnavailable, OutgoingRecord, Overloaded, PublishedRecord
 from neutrality.events.cloudevent import Event, InvalidEvent, Problem
 from neutrality.identity.references import read_line
-from services.ingest.gate import Admission, Unauthorized
+from neutrality.key_file import Unauthorized
+from services.ingest.gate import Admission
 from services.ingest.handlers import Accepted, Conflict, Intake, Outcome
 from services.ingest.inflating import BadCompression, Inflater, InflatesTooFar
 from services.ingest.keeping import Keeper

@@ -17,6 +17,7 @@ from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.topics import SCORES, alerts_topic
 from services.alerts.database import Database
 from services.alerts.delivery import Delivery
+from services.alerts.gate import LabGate
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
@@ -51,6 +52,7 @@ class AlertsParts:
         self.registry = CollectorRegistry()
         self.metrics = AlertsMetrics(self.registry)
         self.commits = Commits()
+        self.gates: list[LabGate] = []
         self.delivery = Delivery(
             database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
         )
@@ -72,6 +74,10 @@ class AlertsParts:
         self.commits.notify(alert.lab for alert in raised)
         self.delivery.offer(raised)
         self.webhooks.committed(alert.lab for alert in raised)
+
+    def gate(self, keys: Path | None = None) -> LabGate:
+        self.gates.append(LabGate(keys, self.metrics, clock=_now))
+        return self.gates[-1]
 
     async def take_in(self, *found: Assessment) -> tuple[Alert, ...]:
         return await self.intake.apply(records(found))

@@ -20,7 +20,7 @@ SECRET_BYTES: Final = 32  # Standard Webhooks: 24 to 64
 _PREFIX: Final = "whsec_"
 
 
-class KeysUnusable(Exception):  # noqa: N818 - named for what it is
+class SecretKeysUnusable(Exception):  # noqa: N818 - named for what it is
     """The file of keys is broken, or not the one that the database was written with. Fate: the operator's."""
 
     retriable = False
@@ -35,15 +35,17 @@ class Sealer:
     """Encrypts and decrypts."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Fernet keys, the newest first. Raises KeysUnusable."""
+        """Fernet keys, the newest first. Raises SecretKeysUnusable."""
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError as error:
-            raise KeysUnusable("each line of ALERTS_SECRETS_KEY_FILE is a Fernet key: 32 bytes in URL-safe base64") from error
+            raise SecretKeysUnusable(
+                "each line of ALERTS_SECRETS_KEY_FILE is a Fernet key: 32 bytes in URL-safe base64"
+            ) from error
 
     @classmethod
     def of(cls, path: Path) -> "Sealer":
-        """The keys of a file; one that is missing is made, for its owner alone. Raises KeysUnusable, OSError."""
+        """The keys of a file; one that is missing is made, for its owner alone. Raises SecretKeysUnusable, OSError."""
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -60,11 +62,11 @@ class Sealer:
         return self._fernet.encrypt(orjson.dumps([{"secret": one.secret, "until": one.until} for one in kept]))
 
     def unseal(self, sealed: bytes) -> tuple[Secret, ...]:
-        """Decrypt. Raises KeysUnusable."""
+        """Decrypt. Raises SecretKeysUnusable."""
         try:
             found = orjson.loads(self._fernet.decrypt(sealed))
         except InvalidToken as error:
-            raise KeysUnusable(
+            raise SecretKeysUnusable(
                 "the secrets in the database were encrypted under a key that ALERTS_SECRETS_KEY_FILE lacks"
             ) from error
         return tuple(

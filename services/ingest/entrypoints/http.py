@@ -23,6 +23,7 @@ from neutrality.broker.port import BrokerError, OutgoingRecord, Overloaded, Reco
 from neutrality.events.cloudevent import Event, Problem
 from neutrality.http import Fault, HttpProblem, add_docs, add_health, add_metrics, add_problem_handlers
 from neutrality.identity.directory import StoreInMemory
+from neutrality.key_file import Unauthorized
 from neutrality.model.methodology import load_methodology
 from services.ingest.content import (
     Content,
@@ -37,7 +38,7 @@ from services.ingest.content import (
 from services.ingest.entrypoints import ndjson
 from services.ingest.entrypoints.body import inflater_of, read_body
 from services.ingest.entrypoints.openapi import EVENTS_OPERATION, EVENTS_RESPONSES, complete
-from services.ingest.gate import Admission, Gate, Unauthorized
+from services.ingest.gate import Admission, Gate
 from services.ingest.handlers import Accepted, EventConflicts, Intake
 from services.ingest.identities import Identities
 from services.ingest.keeping import Keeper

@@ -20,7 +20,7 @@ DESK = Subscription(lab="google", name="desk")
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
+async def served(folder: Path, keys: Path | None = None) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async def ready() -> bool:
         return True
 
@@ -32,7 +32,8 @@ async def served(folder: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncCl
             parts.commits,
             parts.metrics,
             parts.registry,
-            parts.endpoints,
+            endpoints=parts.endpoints,
+            gate=parts.gate(keys),
             is_ready=ready,
         )
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -15,7 +15,7 @@ from standardwebhooks import WebhookVerificationError
 from services.alerts.domain.endpoint import Endpoint, EndpointTerms, Secret
 from services.alerts.domain.subscription import Subscription
 from services.alerts.webhooks import store
-from services.alerts.webhooks.sealing import KeysUnusable, Sealer, new_secret
+from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable, new_secret
 from tests.support.alerts import AlertsParts
 from tests.support.assessments import assessment, score
 from tests.support.receiver import OK, garbage, ids, message, receiver, silent, status
@@ -353,8 +353,8 @@ def test_keys_are_made_once_for_their_owner_rotated_and_a_wrong_one_is_told(tmp_
     path.write_text(f"{Fernet.generate_key().decode()}\n{path.read_text()}")
     assert Sealer.of(path).unseal(sealed)
     path.write_text(Fernet.generate_key().decode())
-    with pytest.raises(KeysUnusable, match="ALERTS_SECRETS_KEY_FILE"):
+    with pytest.raises(SecretKeysUnusable, match="ALERTS_SECRETS_KEY_FILE"):
         Sealer.of(path).unseal(sealed)
     path.write_text("short")
-    with pytest.raises(KeysUnusable, match="Fernet"):
+    with pytest.raises(SecretKeysUnusable, match="Fernet"):
         Sealer.of(path)

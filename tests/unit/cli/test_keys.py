@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from neutrality.api_keys import digest_of
 from neutrality.broker.memory import MemoryBroker
 from neutrality.cli.exits import Exit
 from neutrality.cli.main import app
 from neutrality.events.cloudevent import event_from_kafka
-from neutrality.publishers import Publishers, digest_of
+from neutrality.publishers import Publishers
 from services.ingest.entrypoints.openapi import EXAMPLES
 from tests.support.ingest import served_ingest
 

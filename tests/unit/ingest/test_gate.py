@@ -13,10 +13,12 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from neutrality.api_keys import ApiKey, digest_of, token_of
 from neutrality.events.cloudevent import Event, InvalidEvent, event_to_document
 from neutrality.events.signature import sign
-from neutrality.publishers import ApiKey, Publisher, Publishers, SigningKey, digest_of, token_of
-from services.ingest.gate import Gate, KeysUnusable, Unauthorized
+from neutrality.key_file import KeysUnusable, Unauthorized
+from neutrality.publishers import Publisher, Publishers, SigningKey
+from services.ingest.gate import Gate
 from services.ingest.metrics import IngestMetrics
 from services.ingest.settings import IngestSettings
 from tests.support.events import event, stake
@@ -54,6 +56,12 @@ def write(path: Path, **publishers: Publisher) -> None:
 
 def gate_of(path: Path | None, clock: Callable[[], datetime] = lambda: NOW) -> Gate:
     return Gate(path, IngestMetrics(CollectorRegistry()), clock=clock)
+
+
+def reread(gate: Gate) -> None:
+    """As `follow` does."""
+    assert gate._file is not None
+    gate._file.read()
 
 
 @pytest.mark.parametrize(
@@ -129,17 +137,17 @@ def test_an_admission_ends_with_its_key_and_follows_its_scopes(file: Path) -> No
     admission = gate.admit(f"Bearer {TOKEN}")
     admission.renewed().check(told())
     write(file, desk=publisher(types=("entity",)))
-    gate._read(file)  # as `follow` does
+    reread(gate)
     with pytest.raises(InvalidEvent, match="may publish entity"):
         admission.renewed().check(told())
     write(file, desk=publisher(keys=(key(OTHER),)))
-    gate._read(file)
+    reread(gate)
     with pytest.raises(Unauthorized, match="revoked"):
         admission.renewed()
 
 
 def test_changes_of_the_file_are_taken_in_and_a_broken_one_is_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ingest.gate.LOOK_S", 0.01)
+    monkeypatch.setattr("neutrality.key_file.LOOK_S", 0.01)
     registry = CollectorRegistry()
     gate = Gate(file, IngestMetrics(registry), clock=lambda: NOW)
 
@@ -153,7 +161,7 @@ def test_changes_of_the_file_are_taken_in_and_a_broken_one_is_not(file: Path, mo
         asyncio.run(follow_a_while())
     assert gate.admit(f"Bearer {TOKEN}").name == "desk"
     assert registry.get_sample_value("ingest_api_keys_file_broken") == 1.0
-    assert logs[0]["event"] == "publishers_not_read"
+    assert logs[0]["event"] == "keys_not_read"
     write(file, desk=publisher(keys=(key(OTHER),)))
     asyncio.run(follow_a_while())
     assert registry.get_sample_value("ingest_api_keys_file_broken") == 0.0
@@ -247,7 +255,7 @@ def test_a_stream_that_is_open_ends_with_its_key(guarded: Callable[..., Guarded]
         yield first
         assert ingest.gate is not None
         write(tmp_path / "publishers.json", desk=publisher(keys=(key(OTHER),)))
-        ingest.gate._read(tmp_path / "publishers.json")  # as `follow` does
+        reread(ingest.gate)
         yield second
 
     results = [json.loads(line) for line in ingest.post(lines(), headers("application/x-ndjson")).text.splitlines()]
