@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials ingest-trials check unit outage fuzz bench bench-latency generate screenshot clean
+.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -48,6 +48,9 @@ trials: $(STAMP) ## two scoring workers through 40 long trials with mishaps; abo
 
 ingest-trials: $(STAMP) ## ingest and Kafka killed under load, 50,000 events a trial, with either producer
 	@$(BIN)/python -m tests.ingest_trials --output .local/ingest-trials.md
+
+alerts-trials: $(STAMP) ## 1,000 subscriptions, 200 changes/s for 5 minutes, broken endpoints; then with three kills
+	@$(BIN)/python -m tests.alerts_trials --output .local/alerts-trials.md
 
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas

@@ -6,9 +6,10 @@ One instance over one SQLite file; a lock on a file beside it refuses a second o
 An alert's `position` is its place in the order of decisions; streams resume by it. The outbox is the alerts that are not `delivered`.
 """
 
+import asyncio
 import fcntl
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -71,6 +72,7 @@ class Database:
         """Use `Database.open`."""
         self._engine = engine
         self._lock = lock
+        self._writing = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: str) -> "Database":
@@ -111,9 +113,15 @@ class Database:
         await self._engine.dispose()
         self._lock.close()
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction: committed at its end, rolled back on an error."""
-        return self._engine.begin()
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write: committed at its end, rolled back on an error. One at a time: SQLite lets writers wait, but not in turn."""
+        async with self._writing, self._engine.begin() as connection:
+            yield connection
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection that only reads; it waits for no writer."""
+        return self._engine.connect()
 
     async def offsets(self) -> dict[TopicPartition, int]:
         """Next offset to read, by partition."""
@@ -124,7 +132,7 @@ class Database:
     async def put_subscription(self, wanted: Subscription) -> bool:
         """Make or replace a subscription; whether it is new. Falls are measured anew if the terms have changed."""
         document = wanted.terms().model_dump_json().encode()
-        async with self._engine.begin() as connection:
+        async with self.transaction() as connection:
             key = (SUBSCRIPTIONS.c.lab == wanted.lab, SUBSCRIPTIONS.c.name == wanted.name)
             known = (await connection.execute(select(SUBSCRIPTIONS.c.terms).where(*key))).scalar()
             if known == document:
@@ -135,7 +143,7 @@ class Database:
 
     async def delete_subscription(self, lab: str, name: str) -> bool:
         """Remove a subscription; whether there was one. Its alerts stay."""
-        async with self._engine.begin() as connection:
+        async with self.transaction() as connection:
             await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == lab, REFERENCES.c.name == name))
             gone = await connection.execute(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.lab == lab, SUBSCRIPTIONS.c.name == name))
             return gone.rowcount > 0
@@ -183,7 +191,7 @@ class Database:
     async def mark_delivered(self, ids: Sequence[str]) -> None:
         """Kafka has these."""
         rows = [{"known": identity} for identity in ids]
-        async with self._engine.begin() as connection:
+        async with self.transaction() as connection:
             await connection.execute(update(ALERTS).where(ALERTS.c.id == bindparam("known")).values(delivered=True), rows)
 
 

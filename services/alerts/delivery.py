@@ -1,7 +1,8 @@
 """Works off the outbox: every alert goes to its lab's topic, at least once, in order per lab and vendor, under its one id."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -22,10 +23,10 @@ LONGEST_PAUSE_S: Final = 5.0
 
 
 class LabTopics(Protocol):
-    """Makes sure that a lab's topic is there."""
+    """Makes sure that labs' topics are there."""
 
-    async def ensure(self, lab: str) -> None:
-        """Raises BrokerError while it is not."""
+    async def ensure(self, labs: Iterable[str]) -> None:
+        """Raises BrokerError while one of them is not."""
         ...
 
     def forget(self, lab: str) -> None:
@@ -117,6 +118,9 @@ class Delivery:
             queues: dict[tuple[str, str], list[Alert]] = {}
             for alert in batch:
                 queues.setdefault((alert.lab, alert.vendor), []).append(alert)
+            # all at once: an admin client for each lab would keep the first alerts after a start waiting for seconds
+            with contextlib.suppress(BrokerError):  # which of them it is is told lab by lab
+                await self._topics.ensure({alert.lab for alert in batch})
             outcomes = await asyncio.gather(*[self._deliver(queue) for queue in queues.values()])
             done = {identity for delivered, _ in outcomes for identity in delivered}
             self._unmarked += done
@@ -133,7 +137,7 @@ class Delivery:
         for alert in queue:
             headers, value = alert_to_kafka(alert)
             try:
-                await self._topics.ensure(alert.lab)
+                await self._topics.ensure((alert.lab,))
                 record = OutgoingRecord(alerts_topic(alert.lab).name, alert.vendor.encode(), value, tuple(headers))
                 try:
                     await self._publisher.publish(record)

@@ -20,7 +20,7 @@ from neutrality.events.vocabulary import iso
 from services.alerts.database import Database, assessments_of, keep, references_of, subscriptions_of
 from services.alerts.domain.endpoint import Endpoint
 from services.alerts.domain.rules import decide
-from services.alerts.domain.subscription import Subscription
+from services.alerts.domain.subscription import ByVendor, Subscription
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.webhooks import store as webhooks
 from services.alerts.webhooks.sealing import Sealer
@@ -52,7 +52,7 @@ class Intake:
         self._clock = clock
         self._committed = committed
         self._gate = asyncio.Lock()
-        self._subscriptions: tuple[Subscription, ...] | None = None
+        self._subscriptions: ByVendor | None = None
         self._endpoints: tuple[Endpoint, ...] = ()
         self._known: dict[str, Assessment | None] = {}
         self._references: dict[tuple[str, str, str], float] = {}
@@ -95,9 +95,7 @@ class Intake:
                     previous = changed.get(current.vendor) or self._known.get(current.vendor)
                     if previous is not None and current.version <= previous.version:
                         continue
-                    for subscription in subscriptions:
-                        if not subscription.covers(current.vendor):
-                            continue
+                    for subscription in subscriptions.of(current.vendor):
                         key = subscription.lab, subscription.name, current.vendor
                         reference = moved.get(key, self._references.get(key))
                         decision = decide(previous, current, subscription, reference, raised_at=raised_at)
@@ -122,10 +120,10 @@ class Intake:
                 if endpoint.lab == alert.lab and endpoint.terms.covers(alert.subscription):
                     yield endpoint, alert
 
-    async def _recall(self, connection: AsyncConnection, vendors: Iterable[str]) -> tuple[Subscription, ...]:
+    async def _recall(self, connection: AsyncConnection, vendors: Iterable[str]) -> ByVendor:
         """Know what the database says of these vendors; returns all subscriptions."""
         if self._subscriptions is None:
-            self._subscriptions = await subscriptions_of(connection)
+            self._subscriptions = ByVendor(await subscriptions_of(connection))
             self._endpoints = await webhooks.endpoints(connection, self._sealer)
         if len(self._known) > REMEMBERED_VENDORS:
             self._known.clear()

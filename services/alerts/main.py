@@ -71,7 +71,7 @@ async def run(settings: AlertsSettings) -> int:
         return EXIT_MISUSE
     try:
         sealer = Sealer.of(settings.key_file)
-        async with database.transaction() as connection:
+        async with database.reading() as connection:
             await endpoints_of(connection, sealer)  # a wrong key is told at the start
         return await _serve(settings, database, sealer)
     except (KeysUnusable, SecretKeysUnusable, OSError) as error:
@@ -155,12 +155,12 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     return EXIT_FAILED if failures and code == EXIT_OK else code
 
 
-def _ensure(settings: AlertsSettings, topic: Topic) -> None:
+def _ensure(settings: AlertsSettings, topics: Sequence[Topic]) -> None:
     ensure_topics(
-        settings.bootstrap_servers, [topic], partitions=settings.partitions, replication_factor=settings.replication_factor
+        settings.bootstrap_servers, topics, partitions=settings.partitions, replication_factor=settings.replication_factor
     )
 
 
 def _open_reader(settings: AlertsSettings, offsets: Mapping[TopicPartition, int]) -> RecordReader:
-    _ensure(settings, SCORES)
+    _ensure(settings, [SCORES])
     return KafkaReader(settings.bootstrap_servers, [SCORES.name], client_id="neutrality-alerts", start=offsets)

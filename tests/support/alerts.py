@@ -1,7 +1,7 @@
 """The parts of alerts over a real database file and the broker in memory."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -36,7 +36,7 @@ def _now() -> datetime:
 
 
 class _TopicsThere:
-    async def ensure(self, lab: str) -> None:
+    async def ensure(self, labs: Iterable[str]) -> None:
         """In memory they come by themselves."""
 
     def forget(self, lab: str) -> None:

@@ -1,5 +1,6 @@
 """What a lab wants to be told."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -23,10 +24,6 @@ class SubscriptionTerms(Wire):
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=len(RULES), description="What to be told of.")] = RULES
     drop_points: Annotated[float, Field(gt=0.0, le=100.0, description="Points that a fall must have (rule score_drop).")] = 5.0
 
-    def covers(self, vendor: str) -> bool:
-        """Whether a vendor is watched."""
-        return not self.vendors or vendor in self.vendors
-
 
 class Subscription(SubscriptionTerms):
     """The terms under a lab's name for them."""
@@ -37,3 +34,20 @@ class Subscription(SubscriptionTerms):
     def terms(self) -> SubscriptionTerms:
         """The terms alone."""
         return SubscriptionTerms(vendors=self.vendors, rules=self.rules, drop_points=self.drop_points)
+
+
+class ByVendor:
+    """Subscriptions, found by the vendor that they watch, in their order."""
+
+    def __init__(self, subscriptions: Sequence[Subscription]) -> None:
+        """All of them."""
+        self._all = [(place, one) for place, one in enumerate(subscriptions) if not one.vendors]
+        self._named: dict[str, list[tuple[int, Subscription]]] = {}
+        for place, one in enumerate(subscriptions):
+            for vendor in set(one.vendors or ()):
+                self._named.setdefault(vendor, []).append((place, one))
+
+    def of(self, vendor: str) -> list[Subscription]:
+        """Those that watch a vendor."""
+        found = sorted([*self._all, *self._named.get(vendor, ())], key=lambda item: item[0])
+        return [one for _, one in found]

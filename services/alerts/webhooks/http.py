@@ -54,7 +54,7 @@ class EndpointsApi:
 
     async def find(self, lab: str, name: str) -> Endpoint:
         """One endpoint. Raises HttpProblem."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             found = next(iter(await store.endpoints(connection, self.sealer, lab, name)), None)
         if found is None:
             raise not_found(f"{lab} has no endpoint {name!r}")
@@ -101,7 +101,7 @@ class EndpointsApi:
             """Alerts that are raised from now on are posted to it, signed as Standard Webhooks has it. One that was disabled stays so."""
             terms = await read_body(request, EndpointTerms, "invalid-endpoint")
             self.check(terms)
-            async with self.database.transaction() as connection:
+            async with self.database.reading() as connection:
                 known = {found.name: found for found in await store.endpoints(connection, self.sealer, lab)}
             if (found := known.get(name)) is not None:
                 await self.put(replace(found, terms=terms))
@@ -114,14 +114,14 @@ class EndpointsApi:
 
         @app.get(_PATH, tags=["webhooks"], summary="A lab's webhook endpoints", response_class=Response)
         async def list_endpoints(lab: LabId) -> Response:
-            async with self.database.transaction() as connection:
+            async with self.database.reading() as connection:
                 found = await store.endpoints(connection, self.sealer, lab)
             return json_answer({"endpoints": [_document(one) for one in found]})
 
         @app.get(_PATH + "/{name}", tags=["webhooks"], summary="One endpoint", response_class=Response, responses=_UNKNOWN)
         async def get_endpoint(lab: LabId, name: Name) -> Response:
             found = await self.find(lab, name)
-            async with self.database.transaction() as connection:
+            async with self.database.reading() as connection:
                 counted = await store.counts(connection, (lab, name))
             states = {state: counted.get(state, 0) for state in ("pending", "delivered", "failed")}
             return json_answer(_document(found) | {"deliveries": states})
@@ -222,7 +222,7 @@ class EndpointsApi:
             limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
         ) -> Response:
             await self.find(lab, name)
-            async with self.database.transaction() as connection:
+            async with self.database.reading() as connection:
                 rows = await store.attempts(connection, (lab, name), before, limit)
             return json_answer({"attempts": [_attempt(row) for row in rows]})
 

@@ -26,8 +26,16 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How an endpoint stands after an attempt."""
+
+    failing_since_ms: int | None
+    disabled: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt, and what it makes of the delivery. `disabled`: why of the endpoint too."""
+    """What came of an attempt, and what it makes of the delivery and, if it changes, of the endpoint."""
 
     key: Key
     alert: str
@@ -35,7 +43,7 @@ class Outcome:
     at_ms: int
     state: State
     due_ms: int
-    disabled: str | None = None
+    endpoint: "Standing | None" = None
 
 
 async def put(connection: AsyncConnection, endpoint: Endpoint, sealer: Sealer) -> None:
@@ -82,19 +90,16 @@ async def endpoints(
 
 async def deliver(connection: AsyncConnection, wanted: Iterable[tuple[Endpoint, Alert]], now_ms: int) -> None:
     """New deliveries of alerts that this transaction has written; none to an endpoint that is disabled by now."""
-    rows = [{"to_lab": endpoint.lab, "to_name": endpoint.name, "of": alert.id} for endpoint, alert in wanted]
+    rows = [{"to_lab": endpoint.lab, "to_name": endpoint.name, "of": alert.id, "now_ms": now_ms} for endpoint, alert in wanted]
     if rows:
-        query = _new(bindparam("to_lab", type_=String), bindparam("to_name", type_=String), now_ms)
-        enabled = exists().where(
-            ENDPOINTS.c.lab == bindparam("to_lab"), ENDPOINTS.c.name == bindparam("to_name"), ENDPOINTS.c.disabled.is_(None)
-        )
-        statement = upsert(DELIVERIES).from_select(_COLUMNS, query.where(ALERTS.c.id == bindparam("of"), enabled))
-        await connection.execute(statement.on_conflict_do_nothing(), rows)
+        await connection.execute(_DELIVER, rows)
 
 
 async def deliver_again(connection: AsyncConnection, key: Key, first: int, last: int, now_ms: int) -> int:
     """A lab's alerts of these positions, both included, whatever became of them before; how many."""
-    query = _new(literal(key[0]), literal(key[1]), now_ms).where(ALERTS.c.lab == key[0], ALERTS.c.position.between(first, last))
+    query = _new(literal(key[0]), literal(key[1]), literal(now_ms, Integer)).where(
+        ALERTS.c.lab == key[0], ALERTS.c.position.between(first, last)
+    )
     anew = {"state": "pending", "attempts": 0, "due_ms": now_ms}
     statement = upsert(DELIVERIES).from_select(_COLUMNS, query)
     done = await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name", "alert"], set_=anew))
@@ -104,66 +109,83 @@ async def deliver_again(connection: AsyncConnection, key: Key, first: int, last:
 _COLUMNS = ("lab", "name", "alert", "vendor", "position", "state", "attempts", "due_ms")
 
 
-def _new(lab: Any, name: Any, now_ms: int) -> Select[Any]:
-    return select(
-        lab,
-        name,
-        ALERTS.c.id,
-        ALERTS.c.vendor,
-        ALERTS.c.position,
-        literal("pending"),
-        literal(0, Integer),
-        literal(now_ms, Integer),
+def _new(lab: Any, name: Any, now_ms: Any) -> Select[Any]:
+    return select(lab, name, ALERTS.c.id, ALERTS.c.vendor, ALERTS.c.position, literal("pending"), literal(0, Integer), now_ms)
+
+
+_DELIVER = (
+    upsert(DELIVERIES)
+    .from_select(
+        _COLUMNS,
+        _new(bindparam("to_lab", type_=String), bindparam("to_name", type_=String), bindparam("now_ms", type_=Integer)).where(
+            ALERTS.c.id == bindparam("of"),
+            exists().where(
+                ENDPOINTS.c.lab == bindparam("to_lab"), ENDPOINTS.c.name == bindparam("to_name"), ENDPOINTS.c.disabled.is_(None)
+            ),
+        ),
     )
+    .on_conflict_do_nothing()
+)
+
+
+def _here(table: Any) -> Any:
+    return and_(table.c.lab == bindparam("lab"), table.c.name == bindparam("name"), table.c.state == "pending")
+
+
+_OLDER = DELIVERIES.alias("older")
+_FREE_HEADS = and_(
+    _here(DELIVERIES),
+    ~exists().where(_here(_OLDER), _OLDER.c.vendor == DELIVERIES.c.vendor, _OLDER.c.position < DELIVERIES.c.position),
+    DELIVERIES.c.vendor.not_in(bindparam("busy", expanding=True)),
+)
+# made once: building a statement costs more than SQLite takes to answer it
+_DUE = (
+    select(ALERTS.c.document, DELIVERIES.c.attempts)
+    .join_from(DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert)
+    .where(_FREE_HEADS, DELIVERIES.c.due_ms <= bindparam("now_ms"))
+    .order_by(DELIVERIES.c.position)
+    .limit(bindparam("most"))
+)
+_OTHERS = select(literal(1)).where(_here(DELIVERIES), DELIVERIES.c.alert.not_in(bindparam("running", expanding=True))).limit(1)
+_NEXT_DUE = select(func.min(DELIVERIES.c.due_ms)).where(_FREE_HEADS)
 
 
 async def due(connection: AsyncConnection, key: Key, now_ms: int, busy: Collection[str], limit: int) -> tuple[Delivery, ...]:
     """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out."""
-    query = (
-        select(ALERTS.c.document, DELIVERIES.c.attempts)
-        .join_from(DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert)
-        .where(_heads(key), DELIVERIES.c.due_ms <= now_ms, DELIVERIES.c.vendor.not_in(list(busy)))
-    )
-    rows = await connection.execute(query.order_by(DELIVERIES.c.position).limit(limit))
+    values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit}
+    rows = await connection.execute(_DUE, values)
     return tuple(Delivery(parse_alert(document), attempts) for document, attempts in rows)
 
 
-async def next_due_ms(connection: AsyncConnection, key: Key, busy: Collection[str]) -> int | None:
-    """When there is something to try; None: nothing waits."""
-    query = select(func.min(DELIVERIES.c.due_ms)).where(_heads(key), DELIVERIES.c.vendor.not_in(list(busy)))
-    found: int | None = (await connection.execute(query)).scalar()
-    return found
-
-
-def _heads(key: Key) -> Any:
-    older = DELIVERIES.alias("older")
-    return and_(
-        DELIVERIES.c.lab == key[0],
-        DELIVERIES.c.name == key[1],
-        DELIVERIES.c.state == "pending",
-        ~exists().where(
-            older.c.lab == DELIVERIES.c.lab,
-            older.c.name == DELIVERIES.c.name,
-            older.c.state == "pending",
-            older.c.vendor == DELIVERIES.c.vendor,
-            older.c.position < DELIVERIES.c.position,
-        ),
-    )
+async def next_due_ms(connection: AsyncConnection, key: Key, running: Collection[str], busy: Collection[str]) -> int | None:
+    """When to look again: 0 once a running alert's vendor is free, which has more; None: nothing waits but what is `running` (alerts)."""
+    here = {"lab": key[0], "name": key[1]}
+    if (await connection.execute(_OTHERS, {**here, "running": list(running)})).scalar() is None:
+        return None
+    found: int | None = (await connection.execute(_NEXT_DUE, {**here, "busy": list(busy)})).scalar()
+    return found or 0
 
 
 async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
     """Write what came of some attempts."""
     await connection.execute(insert(ATTEMPTS), [_attempt_row(one) for one in outcomes])
-    for one in outcomes:
-        lab, name = one.key
-        here = (DELIVERIES.c.lab == lab, DELIVERIES.c.name == name, DELIVERIES.c.alert == one.alert)
-        values = {"state": one.state, "due_ms": one.due_ms, "attempts": DELIVERIES.c.attempts + 1}
-        await connection.execute(update(DELIVERIES).where(*here).values(values))
-        failing = None if one.attempt.succeeded else func.coalesce(ENDPOINTS.c.failing_since_ms, one.at_ms)
-        changed: dict[str, Any] = {"failing_since_ms": failing}
-        if one.disabled is not None:
-            changed["disabled"] = one.disabled
-        await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.lab == lab, ENDPOINTS.c.name == name).values(changed))
+    rows = [
+        {"of_lab": one.key[0], "of_name": one.key[1], "of": one.alert, "to_state": one.state, "to_due_ms": one.due_ms}
+        for one in outcomes
+    ]
+    await connection.execute(_SETTLE, rows)
+    for key, standing in {one.key: one.endpoint for one in outcomes if one.endpoint is not None}.items():
+        values = {"failing_since_ms": standing.failing_since_ms, "disabled": standing.disabled}
+        await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.lab == key[0], ENDPOINTS.c.name == key[1]).values(values))
+
+
+_SETTLE = (
+    update(DELIVERIES)
+    .where(
+        DELIVERIES.c.lab == bindparam("of_lab"), DELIVERIES.c.name == bindparam("of_name"), DELIVERIES.c.alert == bindparam("of")
+    )
+    .values(state=bindparam("to_state"), due_ms=bindparam("to_due_ms"), attempts=DELIVERIES.c.attempts + 1)
+)
 
 
 async def log_test(connection: AsyncConnection, key: Key, identity: str, attempt: Attempt, at_ms: int) -> None:

@@ -8,7 +8,7 @@ outcomes a commit as came in during the last one.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -25,7 +25,7 @@ from services.alerts.metrics import AlertsMetrics
 from services.alerts.webhooks import store
 from services.alerts.webhooks.posting import CONNECTIONS, Poster, message_of
 from services.alerts.webhooks.sealing import Sealer
-from services.alerts.webhooks.store import Delivery, Key, Outcome
+from services.alerts.webhooks.store import Delivery, Key, Outcome, Standing
 
 LOG_KEPT_S: Final = 90 * 24 * 3600
 CLEAN_EVERY_S: Final = 6 * 3600.0
@@ -37,11 +37,16 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 @dataclass
 class _Line:
-    """An endpoint that is served: its task, what wakes it, and when it may be sent to again (`Retry-After`)."""
+    """An endpoint that is served. `not_before_ms`: `Retry-After`; `may_wait`: the database may hold more than what is running."""
 
-    task: "asyncio.Task[None]"
+    key: Key
     wake: asyncio.Event
+    task: "asyncio.Task[None] | None" = None
+    running: "dict[asyncio.Task[None], Delivery]" = field(default_factory=dict)
     not_before_ms: int = 0
+    failing_since_ms: int | None = None
+    disabled: bool = False
+    may_wait: bool = True
 
 
 class Webhooks:
@@ -73,18 +78,19 @@ class Webhooks:
         wanted = set(labs)
         for (lab, _), line in self._lines.items():
             if lab in wanted:
+                line.may_wait = True
                 line.wake.set()
 
     async def changed(self, lab: str, name: str) -> None:
         """An endpoint was made, changed, enabled or removed, or deliveries were asked for again."""
         line = self._lines.pop((lab, name), None)
-        if line is not None:
+        if line is not None and line.task is not None:
             await _ended(line.task)
         self._serve((lab, name))
 
     async def run(self) -> None:
         """Serve. An error that no endpoint causes, such as a database that cannot be written, ends it."""
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             for endpoint in await store.endpoints(connection, self._sealer):
                 self._serve((endpoint.lab, endpoint.name))
         parts = [asyncio.create_task(self._record()), asyncio.create_task(self._clean())]
@@ -94,7 +100,7 @@ class Webhooks:
                 one.result()
         finally:
             lines, self._lines = self._lines, {}
-            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines.values()), *parts]))
+            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines.values() if line.task), *parts]))
 
     async def test(self, endpoint: Endpoint) -> Attempt:
         """Send one message now, and tell what came of it."""
@@ -117,60 +123,61 @@ class Webhooks:
         return Poster(self._allowed, timeout_s=self._timeout_s)
 
     def _serve(self, key: Key) -> None:
-        wake = asyncio.Event()
-        task = asyncio.create_task(self._work_off(key, wake), name="serves an endpoint")
-        self._lines[key] = _Line(task, wake)
-        task.add_done_callback(self._line_ended)
+        line = _Line(key, asyncio.Event())
+        line.task = asyncio.create_task(self._work_off(line), name="serves an endpoint")
+        line.task.add_done_callback(self._line_ended)
+        self._lines[key] = line
 
     def _line_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _work_off(self, key: Key, wake: asyncio.Event) -> None:
-        """Until the endpoint is gone or disabled."""
+    async def _work_off(self, line: _Line) -> None:
+        """Until the endpoint is disabled, or changed: then another line serves it."""
+        async with self._database.reading() as connection:
+            endpoint = next(iter(await store.endpoints(connection, self._sealer, *line.key)), None)
+        if endpoint is None or endpoint.disabled is not None:
+            return
+        line.failing_since_ms = endpoint.failing_since_ms
         poster = self._poster()
-        running: dict[asyncio.Task[None], str] = {}
         try:
-            while (endpoint := await self._endpoint(key)) is not None and endpoint.disabled is None:
-                wake.clear()
-                pause_s = await self._begin(endpoint, poster, running)
-                waking = asyncio.create_task(wake.wait())
-                done, _ = await asyncio.wait([*running, waking], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+            while not line.disabled:
+                line.wake.clear()
+                pause_s = await self._begin(endpoint, poster, line) if line.may_wait else LONGEST_SLEEP_S
+                waking = asyncio.create_task(line.wake.wait())
+                done, _ = await asyncio.wait([*line.running, waking], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
                 await _ended(waking)
-                for task in [task for task in running if task in done]:
-                    del running[task]
+                for task in [task for task in line.running if task in done]:
+                    del line.running[task]
                     task.result()
         finally:
-            await asyncio.gather(*(_ended(task) for task in running))
+            await asyncio.gather(*(_ended(task) for task in line.running))
             await poster.close()
 
-    async def _endpoint(self, key: Key) -> Endpoint | None:
-        async with self._database.transaction() as connection:
-            return next(iter(await store.endpoints(connection, self._sealer, *key)), None)
-
-    async def _begin(self, endpoint: Endpoint, poster: Poster, running: "dict[asyncio.Task[None], str]") -> float:
+    async def _begin(self, endpoint: Endpoint, poster: Poster, line: _Line) -> float:
         """Begin what may be tried now; returns how many seconds there is nothing else to begin."""
-        key, now_ms = (endpoint.lab, endpoint.name), _ms(self._clock())
-        line = self._lines.get(key)
-        not_before_ms = 0 if line is None else line.not_before_ms
-        if now_ms < not_before_ms:
-            return min(LONGEST_SLEEP_S, (not_before_ms - now_ms) / 1000.0)
-        room = CONNECTIONS - len(running)
+        now_ms = _ms(self._clock())
+        if now_ms < line.not_before_ms:
+            return min(LONGEST_SLEEP_S, (line.not_before_ms - now_ms) / 1000.0)
+        room = CONNECTIONS - len(line.running)
         if room == 0:
             return LONGEST_SLEEP_S
-        busy = set(running.values())
-        async with self._database.transaction() as connection:
-            found = await store.due(connection, key, now_ms, busy, room)
-            busy |= {delivery.alert.vendor for delivery in found}
-            next_ms = await store.next_due_ms(connection, key, busy)
-        for delivery in found:
-            running[asyncio.create_task(self._attempt(endpoint, delivery, poster))] = delivery.alert.vendor
-        if next_ms is None or len(running) == CONNECTIONS:
+        line.may_wait = False  # unless it is found, or told of from here on
+        async with self._database.reading() as connection:
+            found = await store.due(connection, line.key, now_ms, _vendors(line), room)
+            for delivery in found:
+                line.running[asyncio.create_task(self._attempt(endpoint, delivery, poster, line))] = delivery
+            alerts = {delivery.alert.id for delivery in line.running.values()}
+            next_ms = await store.next_due_ms(connection, line.key, alerts, _vendors(line))
+        if next_ms is None:
+            return LONGEST_SLEEP_S
+        line.may_wait = True
+        if next_ms == 0 or len(line.running) == CONNECTIONS:
             return LONGEST_SLEEP_S
         return min(LONGEST_SLEEP_S, max(0.01, (next_ms - now_ms) / 1000.0))
 
-    async def _attempt(self, endpoint: Endpoint, delivery: Delivery, poster: Poster) -> None:
-        key, now = (endpoint.lab, endpoint.name), self._clock()
+    async def _attempt(self, endpoint: Endpoint, delivery: Delivery, poster: Poster, line: _Line) -> None:
+        now = self._clock()
         message = message_of(ALERT_TYPE, delivery.alert.raised_at, delivery.alert)
         attempt = await poster.post(
             endpoint.terms.url, message, identity=delivery.alert.id, secrets=endpoint.active_secrets(now), now=now
@@ -178,17 +185,28 @@ class Webhooks:
         self._metrics.webhook_attempts.labels(attempt.outcome).inc()
         after_ms = _ms(self._clock())
         state, pause_s = next_state(attempt, delivery.attempts + 1, self._chance(), self._schedule_s)
-        failing_ms = 0 if endpoint.failing_since_ms is None else after_ms - endpoint.failing_since_ms
-        disabled = why_disabled(attempt, failing_ms / 1000.0)
         due_ms = after_ms + int(pause_s * 1000.0)
-        if attempt.retry_after_s is not None and not attempt.succeeded and (line := self._lines.get(key)) is not None:
+        if attempt.retry_after_s is not None and not attempt.succeeded:
             line.not_before_ms = max(line.not_before_ms, due_ms)
-        await self._commit(Outcome(key, delivery.alert.id, attempt, _ms(now), state, due_ms, disabled))
+        standing = self._standing(line, attempt, after_ms)
+        await self._commit(Outcome(line.key, delivery.alert.id, attempt, _ms(now), state, due_ms, standing))
+        line.may_wait = line.may_wait or state == "pending"
         if state == "delivered":
             self._metrics.delivered.labels("webhook").inc()
-        if disabled is not None:
+        if standing is not None and standing.disabled is not None:
+            line.disabled = True
             self._metrics.webhook_endpoints_disabled.inc()
-            log.warning("endpoint_disabled", endpoint=_unnamed(key), outcome=attempt.outcome)
+            log.warning("endpoint_disabled", endpoint=_unnamed(line.key), outcome=attempt.outcome)
+
+    def _standing(self, line: _Line, attempt: Attempt, now_ms: int) -> Standing | None:
+        """How the endpoint stands now; None: as before."""
+        before = line.failing_since_ms
+        if attempt.succeeded:
+            line.failing_since_ms = None
+        elif before is None:
+            line.failing_since_ms = now_ms
+        disabled = why_disabled(attempt, (now_ms - (line.failing_since_ms or now_ms)) / 1000.0)
+        return None if disabled is None and before == line.failing_since_ms else Standing(line.failing_since_ms, disabled)
 
     async def _commit(self, outcome: Outcome) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -212,6 +230,10 @@ class Webhooks:
             async with self._database.transaction() as connection:
                 await store.forget_attempts(connection, _ms(self._clock()) - LOG_KEPT_S * 1000)
             await asyncio.sleep(CLEAN_EVERY_S)
+
+
+def _vendors(line: _Line) -> set[str]:
+    return {delivery.alert.vendor for delivery in line.running.values()}
 
 
 async def _ended(task: "asyncio.Task[None] | asyncio.Task[bool]") -> None:

@@ -7,7 +7,7 @@ import pytest
 from neutrality.events.alert import Rule
 from neutrality.events.assessment import Score
 from services.alerts.domain.rules import decide
-from services.alerts.domain.subscription import Subscription
+from services.alerts.domain.subscription import ByVendor, Subscription
 from tests.support.assessments import STAKE, assessment, score
 
 DESK = Subscription(lab="google", name="desk")
@@ -95,4 +95,12 @@ def test_a_withdrawn_claim_is_named_with_the_points_that_it_gives_back() -> None
 
 @pytest.mark.parametrize(("vendors", "covered"), [(None, True), ((), True), (("scale-ai",), True), (("turing",), False)])
 def test_a_subscription_covers_all_vendors_or_those_it_names(vendors: tuple[str, ...] | None, covered: bool) -> None:
-    assert Subscription(lab="google", name="desk", vendors=vendors).covers("scale-ai") is covered
+    wanted = Subscription(lab="google", name="desk", vendors=vendors)
+    assert ByVendor([wanted]).of("scale-ai") == ([wanted] if covered else [])
+
+
+def test_subscriptions_to_a_vendor_come_in_their_order() -> None:
+    everything = Subscription(lab="b", name="all")
+    first, last = (Subscription(lab=lab, name="desk", vendors=("scale-ai", "surge")) for lab in ("a", "c"))
+    assert ByVendor([first, everything, last]).of("scale-ai") == [first, everything, last]
+    assert ByVendor([first, everything, last]).of("other") == [everything]
