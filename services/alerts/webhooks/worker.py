@@ -2,8 +2,8 @@
 
 Each endpoint has a task, connections and a bound of its own, so none slows another; what waits lies in the database, so a dead one costs no memory.
 
-An attempt is over when its outcome is committed: a crash before that repeats it under the same id. Commits are shared by all endpoints, as many
-outcomes a commit as came in during the last one.
+An attempt is over when its outcome is committed: a crash before that repeats it under the same id. What came within a moment is
+committed together, for all endpoints.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from services.alerts.webhooks.store import Delivery, Key, Outcome, Standing
 LOG_KEPT_S: Final = 90 * 24 * 3600
 CLEAN_EVERY_S: Final = 6 * 3600.0
 LONGEST_SLEEP_S: Final = 3600.0
+GATHER_S: Final = 0.05  # outcomes are committed together: a commit costs more than all that is in it
 TEST_TYPE: Final = "watch.neutrality.test.v1"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -217,6 +218,7 @@ class Webhooks:
     async def _record(self) -> None:
         while True:
             await self._recorded.wait()
+            await asyncio.sleep(GATHER_S)
             self._recorded.clear()
             batch, self._outcomes = self._outcomes, []
             async with self._database.transaction() as connection:
