@@ -23,7 +23,8 @@ def subscribe(
         list[str] | None, typer.Option("--vendor", help="Only this vendor; may be repeated. All if left out.")
     ] = None,
     rules: Annotated[
-        list[str] | None, typer.Option("--rule", help=f"Only this rule of {', '.join(RULES)}; may be repeated. All if left out.")
+        list[str] | None,
+        typer.Option("--rule", help=f"Only this rule of {', '.join(RULES)}; may be repeated. The usual ones if left out."),
     ] = None,
     drop_points: Annotated[float | None, typer.Option(min=0.0, max=100.0, help="Least fall of the score that is told.")] = None,
     name: Annotated[str, typer.Option(help="The subscription's name; the same name again sets it anew.")] = "default",
@@ -48,7 +49,7 @@ def subscribe(
             if as_json:
                 print_json(subscription)
             else:
-                Console(highlight=False).print(f"{lab} is subscribed as {name!r} to {', '.join(chosen)}")
+                Console(highlight=False).print(f"{lab} is subscribed as {name!r} to {', '.join(subscription['rules'])}")
             return
         if not as_json:
             errors().print(f"{escape(lab)} is subscribed; alerts follow, Ctrl-C ends", style="dim")
@@ -68,7 +69,7 @@ def _rules(given: list[str] | None) -> tuple[Rule, ...]:
     unknown = [rule for rule in given or () if rule not in RULES]
     if unknown:
         end(f"unknown rule {unknown[0]!r}; there are {', '.join(RULES)}", Exit.USAGE)
-    return tuple(rule for rule in RULES if not given or rule in given)
+    return tuple(rule for rule in RULES if given and rule in given)
 
 
 def _show(alert: Alert, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import httpx_sse
 from pydantic import ValidationError
 
 from neutrality.cli.addresses import authorization
-from neutrality.events.alert import RULES, Alert, Rule, parse_alert
+from neutrality.events.alert import Alert, Rule, parse_alert
 
 _RECONNECT_PAUSE_S: Final = 0.5
 _PAGE: Final = 500
@@ -37,16 +37,20 @@ def put_subscription(
     name: str,
     *,
     vendors: Sequence[str] = (),
-    rules: Sequence[Rule] = RULES,
+    rules: Sequence[Rule] = (),
     drop_points: float | None = None,
     key: str | None = None,
 ) -> dict[str, Any]:
-    """Create the subscription, or set it anew; the same request twice changes nothing. No vendors means all.
+    """Create the subscription, or set it anew; the same request twice changes nothing.
+
+    No vendors means all; no rules, those that alerts takes by default.
 
     Raises:
         AlertsError: it was refused, or alerts does not answer.
     """
-    wanted: dict[str, Any] = {"vendors": list(vendors), "rules": list(rules)}
+    wanted: dict[str, Any] = {"vendors": list(vendors)}
+    if rules:
+        wanted["rules"] = list(rules)
     if drop_points is not None:
         wanted["drop_points"] = drop_points
     try:

@@ -1,11 +1,10 @@
 """What a lab wants to be told."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from neutrality.events.alert import RULES, Rule
 from neutrality.events.vocabulary import EntityId, Wire
 
 SubscriptionName = Annotated[
@@ -15,13 +14,19 @@ SubscriptionName = Annotated[
 ]
 
 
+SubscribedRule = Literal["score_drop", "grade", "outlook", "watch"]
+SUBSCRIBED_RULES: Final[tuple[SubscribedRule, ...]] = get_args(SubscribedRule)
+
+
 class SubscriptionTerms(Wire):
     """Which vendors, which rules, and how many points a fall must have."""
 
     vendors: Annotated[
         tuple[EntityId, ...] | None, Field(max_length=10_000, description="Vendors to watch; null or empty: all of them.")
     ] = None
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=len(RULES), description="What to be told of.")] = RULES
+    rules: Annotated[tuple[SubscribedRule, ...], Field(min_length=1, max_length=4, description="What to be told of.")] = (
+        SUBSCRIBED_RULES
+    )
     drop_points: Annotated[float, Field(gt=0.0, le=100.0, description="Points that a fall must have (rule score_drop).")] = 5.0
 
 
