@@ -1,4 +1,4 @@
-"""What comes of an attempt to deliver by webhook: done, tried again later, or given up. Pure.
+"""What comes of an attempt to deliver, by webhook or to people: done, tried again later, or given up. Pure.
 
 Source: Standard Webhooks, "Deliverability and reliability": the schedule, 410 Gone, `Retry-After`, and disabling after days of failure.
 """
@@ -23,17 +23,24 @@ Fault = Literal[
     "tls",
     "connection-cut",
     "not-http",
+    "not-smtp",
+    "not-taken",  # by the service, without a status
+    "not-allowed",  # by the operator, any more
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt: the answer's status, or else what went wrong. Times in seconds."""
+    """One attempt: the answer's status (HTTP's, or SMTP's reply code), or else what went wrong. Times in seconds.
+
+    `gone`: the receiver said that it does not exist.
+    """
 
     status: int | None
     fault: Fault | None
     duration_s: float
     retry_after_s: float | None = None
+    gone: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -43,7 +50,7 @@ class Attempt:
     @property
     def is_gone(self) -> bool:
         """Whether the receiver wants no more."""
-        return self.status == HTTPStatus.GONE
+        return self.gone or self.status == HTTPStatus.GONE
 
     @property
     def outcome(self) -> str:
@@ -64,7 +71,7 @@ def next_state(attempt: Attempt, number: int, chance: float, schedule_s: tuple[f
 def why_disabled(attempt: Attempt, failing_for_s: float) -> str | None:
     """Why the endpoint is sent nothing more after an attempt; None: it is. `failing_for_s`: since when nothing has succeeded."""
     if attempt.is_gone:
-        return "it answered 410 Gone"
+        return "it answered 410 Gone" if attempt.status == HTTPStatus.GONE else "there is no such address"
     if not attempt.succeeded and failing_for_s >= DISABLED_AFTER_S:
         return f"nothing succeeded for {DISABLED_AFTER_S / 24 / _HOUR_S:g} days; last: {attempt.outcome}"
     return None
