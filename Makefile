@@ -56,6 +56,7 @@ generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas
 	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
 	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
+	@PYTHONPATH=. $(BIN)/python docs/metrics_document.py
 
 bench: $(STAMP) ## scoring on the real model, one keyed job beside its peers, recovery, ingest over HTTP: one table; QUICK=--quick is over in minutes
 	@$(BIN)/python -m benchmarks --output .local/bench.md $(QUICK)

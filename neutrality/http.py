@@ -26,7 +26,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -227,11 +227,12 @@ def add_health(app: FastAPI, is_ready: Callable[[], Awaitable[bool]]) -> None:
 
 
 def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Add `/metrics` in Prometheus' text format."""
+    """Add `/metrics` in Prometheus' text format, or in OpenMetrics (with exemplars) for who asks for that."""
 
     @app.get("/metrics", tags=["operation"], summary="Metrics for Prometheus", response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
 
 
 def add_docs(app: FastAPI) -> None:

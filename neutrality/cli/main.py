@@ -14,6 +14,7 @@ from neutrality.cli.export import export
 from neutrality.cli.import_ import import_
 from neutrality.cli.keys import keys
 from neutrality.cli.labs import labs
+from neutrality.cli.play import play
 from neutrality.cli.publish import publish
 from neutrality.cli.rejected import rejected
 from neutrality.cli.replay import replay
@@ -49,7 +50,7 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
+for command in (up, broker, play, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
 app.command(name="import", epilog=EPILOG)(import_)
 app.add_typer(endpoints, name="endpoints")

@@ -1,13 +1,12 @@
 """`neutrality up`: the whole product on one machine, live, with the reference scenario.
 
-The order: the stack, the labs' subscriptions, the readers (scores from Kafka, each lab's alerts as server-sent events), the scenario, the
-summary; then it watches until Ctrl-C. `--demo` ends instead, and is strict: whatever the scenario calls for and did not come is a failure.
+The order: the stack, then what `playing` does; then it watches until Ctrl-C. `--demo` ends instead, and is strict: whatever the scenario calls
+for and did not come is a failure.
 """
 
 import signal
-import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,61 +15,25 @@ from rich.console import Console
 from rich.markup import escape
 
 from neutrality.broker.errors import BrokerError
-from neutrality.cli import words
 from neutrality.cli.addresses import ALERTS_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT, AsJson
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.folders import cache_folder
 from neutrality.cli.live import JsonView, LiveView
+from neutrality.cli.playing import SCENARIO, Addresses, Interrupted, Playing
 from neutrality.cli.signals import StopSignal
-from neutrality.cli.story import Patience, Story
-from neutrality.cli.subscriptions import AlertsError, put_subscription
+from neutrality.cli.story import Patience
+from neutrality.cli.subscriptions import AlertsError
 from neutrality.cli.supervisor import ServiceGaveUp
-from neutrality.client import Client, IngestError
-from neutrality.events.assessment import Assessment
-from neutrality.scenario import Expectations, load_expectations, load_scenario
+from neutrality.client import IngestError
+from neutrality.scenario import load_expectations
 
 if TYPE_CHECKING:
     from neutrality.cli.stack import Stack
 
-SCENARIO: Final = "scale-ai-2025"
-SUBSCRIPTION: Final = "scenario"
 DEMO_CLOCK: Final = datetime(
     2025, 6, 13, 12, tzinfo=UTC
 )  # half a day after the last row: watches and cooling periods stand as they did
-_VENDOR: Final = "scale-ai"
-_BEFORE, _AFTER = "before", "after rows 10 and 11"
-_LOOK_S: Final = 0.2
-
-
-class _Interrupted(Exception):  # noqa: N818 - no error: the user asked
-    """Ctrl-C or SIGTERM while something was under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What the parts of one run share."""
-
-    stack: "Stack"
-    view: LiveView | JsonView
-    console: Console
-    stop: StopSignal
-    expectations: Expectations
-    demo: bool
-    patience: Patience
-
-    def watch(self) -> None:
-        """Start again what crashed, and see whether we are to stop."""
-        if self.stop.is_set:
-            raise _Interrupted
-        self.stack.watch()
-
-    def rest(self, seconds: float) -> None:
-        """Wait, but go on watching."""
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
-            self.watch()
-            self.stop.wait(_LOOK_S)
 
 
 def up(
@@ -111,17 +74,25 @@ def up(
         tell=view.notice,
         clock_starts_at=DEMO_CLOCK if demo else None,
     )
-    run = _Run(stack, view, console, stop, expectations, demo, Patience(expected_s=timeout_s if demo else min(5.0, timeout_s)))
+    playing = Playing(
+        Addresses(stack.bootstrap_servers, stack.ingest_url, stack.alerts_url),
+        view,
+        console,
+        stop,
+        expectations,
+        Patience(expected_s=timeout_s if demo else min(5.0, timeout_s)),
+        attend=stack.watch,
+    )
     failures: list[str] = []
     try:
         stack.lock()
         if demo:
             stack.forget()
         stack.start()
-        failures = _go(run, play=play)
+        failures = playing.run(play=play, follow=not demo, summarized=partial(_show_addresses, stack, view, console, demo=demo))
     except (EmbeddedKafkaError, StackError, ServiceGaveUp, IngestError, AlertsError, BrokerError) as error:
         end(str(error), Exit.FAILED)
-    except (_Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt):
         if demo:
             end("interrupted before the scenario was seen through", Exit.FAILED)
     finally:
@@ -132,86 +103,20 @@ def up(
         end("the scenario calls for what did not come:\n  " + "\n  ".join(failures), Exit.FAILED)
 
 
-def _go(run: _Run, *, play: bool) -> list[str]:
-    """Everything between start and stop; the failures of the scenario."""
-    from neutrality.cli.readers import Readers  # noqa: PLC0415 - needs the services to run
-
-    for lab in run.expectations.labs:
-        put_subscription(run.stack.alerts_url, lab, SUBSCRIPTION)
-    failures: list[str] = []
-    with Readers(run.stack.bootstrap_servers, run.stack.alerts_url, run.expectations.labs, run.view.notice) as readers:
-        run.view.remember(readers.known.values())
-        with Client(run.stack.ingest_url, sleep=run.rest) as client:
-            story = Story(
-                load_scenario(SCENARIO),
-                run.expectations,
-                post=client.send,
-                happenings=readers.happenings,
-                view=run.view,
-                watch=run.watch,
-                patience=run.patience,
-            )
-            if play:
-                _play(run, story)
-                failures = story.failures
-            _summarize(run, story)
-        if not run.demo:
-            _show_addresses(run)
-            while not run.stop.wait(_LOOK_S):
-                story.follow()
-    return failures
-
-
-def _play(run: _Run, story: Story) -> None:
-    if story.was_played():
-        run.view.notice(f"the scenario {SCENARIO} was played before; its events are handed in again, which must change nothing")
-        same = story.play_again()
-        run.view.notice("nothing was counted twice: all scores are as they were" if same else "the scores changed")
+def _show_addresses(stack: "Stack", view: LiveView | JsonView, console: Console, *, demo: bool) -> None:
+    if demo:
         return
-    story.play()
-
-
-def _summarize(run: _Run, story: Story) -> None:
-    console = run.console
-    now = run.view.newest.get(_VENDOR)
-    if now is None:
-        return
-    before, after = story.checkpoints.get(_BEFORE), story.checkpoints.get(_AFTER)
-    console.print()
-    console.print(words.labs_table(now, (*run.expectations.labs, "meta"), before))
-    others = [assessment for vendor, assessment in sorted(run.view.newest.items()) if vendor != _VENDOR]
-    if others:
-        console.print(words.scores_table(others, None))
-    if before is not None and after is not None:
-        console.print(
-            f"Scale AI after rows 10 and 11: {_three(after, named=True)}; before: {_three(before, named=False)}", style="bold"
-        )
-        console.print(f"{story.alerts_seen} alerts reached the labs, each with its reason and source")
-    for failure in story.failures:
-        console.print(f"[red]missing[/] {escape(failure)}")
-
-
-def _three(assessment: Assessment, *, named: bool) -> str:
-    found = []
-    for lab, name in (("google", "Google"), ("openai", "OpenAI"), ("meta", "Meta")):
-        value = f"{assessment.score_for(lab).confirmed:.1f}".removesuffix(".0")
-        found.append(f"{name} {value}" if named else value)
-    return ", ".join(found)
-
-
-def _show_addresses(run: _Run) -> None:
-    stack = run.stack
     lines = (
         ("ingest API", f"{stack.ingest_url}/docs"),
         ("alerts API", f"{stack.alerts_url}/docs"),
         ("metrics", "  ".join(f"{url}/metrics" for url in (stack.ingest_url, stack.scoring_url, stack.alerts_url))),
         ("Kafka", stack.bootstrap_servers),
         ("logs", str(stack.folder / "logs")),
-        ("try", f"neutrality explain {_VENDOR} --for google --bootstrap-servers {stack.bootstrap_servers}"),
+        ("try", f"neutrality explain scale-ai --for google --bootstrap-servers {stack.bootstrap_servers}"),
     )
-    if isinstance(run.view, JsonView):
+    if isinstance(view, JsonView):
         print_json({"what": "up", **{label.replace(" ", "_").lower(): value for label, value in lines}})
-    run.console.print()
+    console.print()
     for label, value in lines:
-        run.console.print(f"[bold]{label:<11}[/] {escape(value)}")
-    run.console.print("[dim]up; Ctrl-C ends everything[/]")
+        console.print(f"[bold]{label:<11}[/] {escape(value)}")
+    console.print("[dim]up; Ctrl-C ends everything[/]")

@@ -41,7 +41,12 @@ def verify(
     *,
     at: Annotated[
         datetime | None,
-        typer.Option(parser=parse_instant, metavar="TIME", help="The cluster's time when this starts; now if left out."),
+        typer.Option(
+            parser=parse_instant,
+            metavar="TIME",
+            envvar="NEUTRALITY_VERIFY_AT",
+            help="The cluster's time when this starts; now if left out.",
+        ),
     ] = None,
     wait_s: Annotated[
         float, typer.Option("--wait", min=0.0, help="Seconds to look again while there are differences: scoring may be at work.")
@@ -58,8 +63,9 @@ def verify(
     ] = False,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="With --follow: serve Prometheus metrics on loopback; 0 picks a free port."),
+        typer.Option(min=0, max=65535, help="With --follow: serve Prometheus metrics on this port; 0 picks a free one."),
     ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address that the metrics are served on.")] = "127.0.0.1",
     bootstrap_servers: BootstrapServers = DEFAULT_BOOTSTRAP,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +86,7 @@ def verify(
     gc.disable()  # of millions of objects none is in a cycle, and looking for one takes a third of the time
     try:
         last = (
-            _follow(patrol, tell, registry, interval_s, metrics_port)
+            _follow(patrol, tell, registry, interval_s, None if metrics_port is None else (metrics_host, metrics_port))
             if follow
             else _look(patrol, tell, wait_s, _RETRY_WITH_HEALING if repair else _RETRY)
         )
@@ -141,14 +147,22 @@ def _look(patrol: "Patrol", tell: "Callable[[Round], None]", wait_s: float, retr
 
 
 def _follow(
-    patrol: "Patrol", tell: "Callable[[Round], None]", registry: CollectorRegistry, interval_s: float, metrics_port: int | None
+    patrol: "Patrol",
+    tell: "Callable[[Round], None]",
+    registry: CollectorRegistry,
+    interval_s: float,
+    metrics_at: tuple[str, int] | None,
 ) -> "Round | None":
     """Until a signal. Kafka being away is told and waited out."""
     os.nice(_NICENESS)
     stop = StopSignal.install(signal.SIGINT, signal.SIGTERM)
-    if metrics_port is not None:
-        server, _ = start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
-        errors().print(f"metrics: http://127.0.0.1:{server.server_port}/metrics", markup=False)
+    if metrics_at is not None:
+        host, port = metrics_at
+        try:
+            server, _ = start_http_server(port, addr=host, registry=registry)
+        except OSError as error:
+            end(f"metrics cannot be served on {host}:{port}: {error.strerror}", Exit.USAGE)
+        errors().print(f"metrics: http://{host}:{server.server_port}/metrics", markup=False)
     last = None
     while not stop.is_set:
         try:

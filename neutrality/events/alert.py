@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import TypeAdapter
 
-from neutrality.events.assessment import Cause, Channel, Grade, Score
+from neutrality.events.assessment import Cause, Channel, Grade, Score, trace_of
 from neutrality.events.cloudevent import to_kafka_binary
 
 ALERT_TYPE: Final = "watch.neutrality.alert.v1"
@@ -115,7 +115,8 @@ def alert_id(lab: str, subscription: str, condition: str, vendor: str, version: 
 def alert_to_kafka(alert: Alert) -> tuple[list[tuple[str, bytes]], bytes]:
     """Headers and value for the lab's topic."""
     return to_kafka_binary(
-        {
+        trace_of(alert.cause)
+        | {
             "specversion": "1.0",
             "id": alert.id,
             "source": "urn:neutrality-watch:alerts",

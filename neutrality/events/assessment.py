@@ -92,7 +92,10 @@ class ClaimNote:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The input record that an assessment stems from: where it lies, and when Kafka took it (ms since 1970)."""
+    """The input record that an assessment stems from: where it lies, and when Kafka took it (ms since 1970).
+
+    `traceparent` is the event's (W3C Trace Context), if it had one; it goes on to the assessment and to the alerts unchanged.
+    """
 
     event_source: str
     event_id: str
@@ -100,6 +103,13 @@ class Cause:
     partition: int
     offset: int
     accepted_ms: int
+    traceparent: str | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace's id, for exemplars and logs; None if there is none."""
+        parts = (self.traceparent or "").split("-")
+        return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
 
 
 class _Scores:
@@ -210,7 +220,8 @@ def attribute(
 def assessment_to_kafka(assessment: Assessment, time: str, value: bytes | None = None) -> tuple[list[tuple[str, bytes]], bytes]:
     """Headers and value for `neutrality.scores`; `time` is RFC 3339, `value` the assessment as JSON if it is at hand."""
     return to_kafka_binary(
-        {
+        trace_of(assessment.cause)
+        | {
             "specversion": "1.0",
             "id": f"{assessment.vendor}:{assessment.version}",
             "source": "urn:neutrality-watch:scoring",
@@ -220,6 +231,11 @@ def assessment_to_kafka(assessment: Assessment, time: str, value: bytes | None =
             "data": orjson.Fragment(assessment_to_bytes(assessment) if value is None else value),
         }
     )
+
+
+def trace_of(cause: Cause | None) -> dict[str, str]:
+    """The CloudEvents extension `traceparent` of what came of an event."""
+    return {} if cause is None or cause.traceparent is None else {"traceparent": cause.traceparent}
 
 
 _ASSESSMENT: Final = TypeAdapter(Assessment)

@@ -291,7 +291,9 @@ def _cause(inputs: Sequence[Input]) -> Cause | None:
         order = (origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
         if newest is None or order > newest:
             newest = order
-            found = Cause(body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms)
+            found = Cause(
+                body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms, body.traceparent
+            )
     return found
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from neutrality.broker.port import BrokerError, OutgoingRecord, RecordPublisher, RecordTooLarge
 from neutrality.events.alert import Alert, alert_to_kafka
+from neutrality.telemetry.metrics import exemplar
 from neutrality.topics import alerts_topic
 from services.alerts.database import Database
 from services.alerts.metrics import AlertsMetrics
@@ -150,7 +151,9 @@ class Delivery:
             delivered.append(alert.id)
             self._metrics.delivered.labels("kafka").inc()
             if alert.cause is not None:
-                self._metrics.event_to_alert.observe(max(0.0, (self._now_ms() - alert.cause.accepted_ms) / 1000.0))
+                self._metrics.event_to_alert.observe(
+                    max(0.0, (self._now_ms() - alert.cause.accepted_ms) / 1000.0), exemplar(alert.cause.trace_id)
+                )
         return delivered, None
 
 

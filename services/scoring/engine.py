@@ -35,6 +35,7 @@ from neutrality.events.assessment import Assessment
 from neutrality.model.messages import Message, message_to_bytes
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Owed, PutOff, Vertex
+from neutrality.telemetry.metrics import exemplar
 from neutrality.topics import MESSAGES
 from services.scoring.batching.ledger import Admission
 from services.scoring.batching.records import RecordBatch
@@ -288,6 +289,7 @@ class Engine:
             self._ready = False
             self._reckoning = False
             self._metrics.ready.set(0)
+            self._metrics.partitions.set(0)
             self._ticks.rebuild(())
             self._arrears.clear()
             self._marks.clear()
@@ -370,6 +372,7 @@ class Engine:
         self._ticks.rebuild(changes)
         self._suspect(changes)
         self._metrics.vertices.set(store.count())
+        self._metrics.partitions.set(len(partitions))
         self._metrics.ready.set(1)
         self._ready = True
         self._beat_s = self._plan.stopwatch_s()
@@ -392,6 +395,7 @@ class Engine:
             async with asyncio.timeout(LOOK_S):
                 await self._say_again()
         except (TimeoutError, KafkaError) as error:
+            self._metrics.broker_errors.inc()
             log.warning("scores_not_looked_at", error=repr(error))
 
     async def _last_look(self) -> None:
@@ -616,7 +620,9 @@ class Engine:
         now_s = self._plan.wall_clock_s()
         for assessment in assessments:
             if assessment.cause is not None:
-                self._metrics.event_to_score.observe(max(0.0, now_s - assessment.cause.accepted_ms / 1000))
+                self._metrics.event_to_score.observe(
+                    max(0.0, now_s - assessment.cause.accepted_ms / 1000), exemplar(assessment.cause.trace_id)
+                )
 
     def _count(self, batch: RecordBatch, intake: Intake) -> None:
         self._metrics.batch.observe(len(batch.records))

@@ -101,7 +101,7 @@ async def serve(settings: ScoringSettings) -> int:
     vertices: Vertices | None = None
     try:
         vertices = open_vertices(settings)
-        if not await _unless(stop, _prepare(settings, vertices)):
+        if not await _unless(stop, _prepare(settings, vertices, metrics)):
             return EXIT_OK
         at_start = datetime.now(UTC)  # noqa: TID251  the shell's clock
         app = build_app(
@@ -195,7 +195,7 @@ def open_vertices(settings: ScoringSettings) -> Vertices:
     return RocksVertices(path, cached=settings.cached_vertices, wall_clock_s=time.time)  # noqa: TID251  the shell's clock
 
 
-async def _prepare(settings: ScoringSettings, vertices: Vertices) -> None:
+async def _prepare(settings: ScoringSettings, vertices: Vertices, metrics: ScoringMetrics) -> None:
     """Topics, offsets and what is kept of earlier runs, once Kafka answers."""
     topics = (*TOPICS, changelog_topic(settings.changelog))
     servers = settings.bootstrap_servers
@@ -210,10 +210,10 @@ async def _prepare(settings: ScoringSettings, vertices: Vertices) -> None:
             if wiped := vertices.keep_within(await log_bounds(servers, settings.changelog, vertices.kept())):
                 log.warning("kept_vertices_outside_the_log", partitions=wiped)
 
-    await _patiently(attempt, settings.kafka_patience_s)
+    await _patiently(attempt, settings.kafka_patience_s, metrics)
 
 
-async def _patiently(attempt: Callable[[], Awaitable[None]], patience_s: float) -> None:
+async def _patiently(attempt: Callable[[], Awaitable[None]], patience_s: float, metrics: ScoringMetrics) -> None:
     """Try until it works; raises the last error when patience is at an end."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
@@ -224,6 +224,7 @@ async def _patiently(attempt: Callable[[], Awaitable[None]], patience_s: float) 
         except (KafkaError, BrokerUnavailable) as error:
             if loop.time() + pause_s > deadline:
                 raise
+            metrics.broker_errors.inc()
             log.warning("kafka_awaited", error=str(error), retry_in_s=pause_s)
         await asyncio.sleep(pause_s)
         pause_s = min(LONGEST_PAUSE_S, pause_s * 2)

@@ -68,6 +68,15 @@ class ScoringMetrics:
         self.lag = Gauge(
             "scoring_lag_records", "Records written but not yet applied, in this worker's partitions.", registry=registry
         )
+        self.rebalances = Counter(
+            "scoring_rebalances_total", "Times that this worker was assigned partitions anew.", registry=registry
+        )
+        self.broker_errors = Counter(
+            "scoring_broker_errors_total",
+            "Attempts that Kafka did not answer: at the start, and when looking for late scores.",
+            registry=registry,
+        )
+        self.partitions = Gauge("scoring_partitions", "Partitions of each topic that this worker holds.", registry=registry)
         self.ready = Gauge("scoring_ready", "1 while the worker holds its partitions and applies records.", registry=registry)
         for event_type in EVENT_TYPES:
             self.events_applied.labels(short_type(event_type))

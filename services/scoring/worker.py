@@ -92,6 +92,10 @@ def build_app(
     async def recovered() -> None:
         await engine.recovered()
 
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(_app: Any, _assigned: set[TP], **_: Any) -> None:
+        metrics.rebalances.inc()
+
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_app: Any, _revoked: set[TP], **_: Any) -> None:
         consumer = _consumer(app)

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import httpx
 from fastapi import FastAPI, Query
+from prometheus_client import CollectorRegistry, Histogram
 from pydantic import BaseModel
 
-from neutrality.http import add_health, add_problem_handlers, json_pointer
+from neutrality.http import add_health, add_metrics, add_problem_handlers, json_pointer
+from neutrality.telemetry.metrics import exemplar
 
 
 class Wanted(BaseModel):
@@ -52,3 +54,19 @@ def test_a_service_has_started_once_it_has_been_ready_though_it_is_not_ready_any
 
 def test_a_pointers_steps_are_escaped() -> None:
     assert json_pointer(["a/b", 0, "m~n"]) == "/a~1b/0/m~0n"
+
+
+def test_metrics_show_traces_to_who_asks_for_openmetrics() -> None:
+    app, registry = FastAPI(), CollectorRegistry()
+    Histogram("lag_seconds", "A lag.", registry=registry).observe(0.2, exemplar("4bf9"))
+    add_metrics(app, registry)
+
+    async def ask(accept: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get("/metrics", headers={"accept": accept})
+
+    plain, open_metrics = asyncio.run(ask("*/*")), asyncio.run(ask("application/openmetrics-text; version=1.0.0"))
+    assert "4bf9" not in plain.text
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert '# {trace_id="4bf9"}' in open_metrics.text
+    assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
