@@ -1,58 +1,41 @@
 """The database: subscriptions, the last assessment of every vendor, how far the scores have been read, and the outbox.
 
-One instance over one SQLite file; a lock on a file beside it refuses a second one. WAL, so that readers do not wait for the writer, with
-`synchronous=FULL`: an offset that was committed must outlive a power cut, or alerts behind it would be skipped for good.
+SQLite is one instance's: a lock on a file beside it refuses a second one. WAL, so that readers do not wait for the writer, with
+`synchronous=FULL`: an offset that was committed must outlive a power cut, or alerts behind it would be skipped for good. PostgreSQL serves several.
 
-An alert's `position` is its place in the order of decisions; streams resume by it. The outbox is the alerts that are not `delivered`.
+An alert's `position` is its place in the order of decisions, and of commits: whoever reads behind a position misses nothing. Streams resume by it.
+The outbox is the alerts that are not `delivered`.
 """
 
 import asyncio
 import fcntl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import orjson
-from sqlalchemy import Table, bindparam, delete, event, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, bindparam, delete, event, func, select, update
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from neutrality.broker.port import TopicPartition
 from neutrality.events.alert import Alert, parse_alert
 from neutrality.events.assessment import Assessment, InvalidAssessment, assessment_to_bytes, parse_assessment
+from services.alerts.dialects import Turn, add, put, take_turn
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms
-from services.alerts.tables import ALERTS, METADATA, OFFSETS, REFERENCES, SCHEMA, SUBSCRIPTIONS, VENDORS
+from services.alerts.migrations import SchemaMismatch, migrate
+from services.alerts.tables import ALERTS, OFFSETS, REFERENCES, SUBSCRIPTIONS, VENDORS
 
-SCHEMA_VERSION: Final = 2
+CONNECTIONS: Final = 20  # of one instance to PostgreSQL at once; its default takes 100 of all
 _BUSY_LIMIT_MS: Final = 5_000
-
-
-def _put(table: Table) -> Any:
-    """Insert a row, or overwrite the one of the same primary key."""
-    statement = upsert(table)
-    keys = [column.name for column in table.primary_key]
-    rest = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
-
-
-_PUT_VENDOR: Final = _put(VENDORS)
-_PUT_REFERENCE: Final = _put(REFERENCES)
-_PUT_OFFSET: Final = _put(OFFSETS)
-_PUT_SUBSCRIPTION: Final = _put(SUBSCRIPTIONS)
-_ADD_ALERT: Final = upsert(ALERTS).on_conflict_do_nothing(index_elements=["id"])
+_CONNECT_LIMIT_S: Final = 10.0
+_STATEMENT_LIMIT_S: Final = 60.0
 
 
 class DatabaseInUse(Exception):  # noqa: N818 - named for what it is
     """Another instance holds the database. Fate: stop."""
-
-    retriable = False
-
-
-class SchemaMismatch(Exception):  # noqa: N818 - named for what it is
-    """The database was made by another version of this service. Fate: stop."""
 
     retriable = False
 
@@ -68,21 +51,36 @@ class StoredAlert:
 class Database:
     """Opened by `open`, closed by `close`; who opens it closes it."""
 
-    def __init__(self, engine: AsyncEngine, lock: TextIO) -> None:
-        """Use `Database.open`."""
+    def __init__(self, engine: AsyncEngine, lock: TextIO | None = None) -> None:
+        """Use `Database.open`. `lock`: of a SQLite file."""
         self._engine = engine
         self._lock = lock
-        self._writing = asyncio.Lock()
+        # SQLite lets writers wait, but not in turn
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @classmethod
-    async def open(cls, url: str) -> "Database":
-        """Lock the file, and make the tables if they are not there.
+    async def open(cls, url: str | URL) -> "Database":
+        """Connect, and bring the tables to the newest revision.
 
         Raises:
-            DatabaseInUse: another instance has it.
+            DatabaseInUse: another instance has the SQLite file.
             SchemaMismatch: its tables are of another version.
+            DBAPIError, OSError: it cannot be reached or used.
         """
-        path = Path(make_url(url).database or "")
+        where = make_url(url)
+        opened = cls._of_file(where) if where.get_backend_name() == "sqlite" else cls._of_server(where)
+        try:
+            async with opened.transaction() as connection:
+                await take_turn(connection, Turn.MIGRATING)
+                await connection.run_sync(migrate)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    @classmethod
+    def _of_file(cls, url: URL) -> "Database":
+        path = Path(url.database or "")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock").open("a")
         try:
@@ -94,29 +92,32 @@ class Database:
             ) from error
         engine = create_async_engine(url)
         event.listen(engine.sync_engine, "connect", _prepare)
-        async with engine.begin() as connection:
-            await connection.run_sync(METADATA.create_all)
-            found = (await connection.execute(select(SCHEMA.c.version))).scalar()
-            if found is None:
-                await connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
-        if found not in (None, SCHEMA_VERSION):
-            await engine.dispose()
-            lock.close()
-            raise SchemaMismatch(
-                f"{path} has schema version {found}; this version of alerts needs {SCHEMA_VERSION}; "
-                "move the file away, and alerts reads all scores again"
-            )
+        event.listen(engine.sync_engine, "begin", _begin)
         return cls(engine, lock)
 
+    @classmethod
+    def _of_server(cls, url: URL) -> "Database":
+        driver = {
+            "timeout": _CONNECT_LIMIT_S,
+            "command_timeout": _STATEMENT_LIMIT_S,
+            "server_settings": {"application_name": "neutrality-alerts"},
+        }
+        # a connection that the server has dropped is found out before it is used
+        engine = create_async_engine(
+            url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, pool_use_lifo=True, connect_args=driver
+        )
+        return cls(engine)
+
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, or of the connections."""
         await self._engine.dispose()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write: committed at its end, rolled back on an error. One at a time: SQLite lets writers wait, but not in turn."""
-        async with self._writing, self._engine.begin() as connection:
+        """A transaction that may write: committed at its end, rolled back on an error. On SQLite one at a time."""
+        async with self._turn, self._engine.begin() as connection:
             yield connection
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -137,7 +138,7 @@ class Database:
             known = (await connection.execute(select(SUBSCRIPTIONS.c.terms).where(*key))).scalar()
             if known == document:
                 return False
-            await connection.execute(_PUT_SUBSCRIPTION, {"lab": wanted.lab, "name": wanted.name, "terms": document})
+            await connection.execute(put(connection, SUBSCRIPTIONS), {"lab": wanted.lab, "name": wanted.name, "terms": document})
             await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == wanted.lab, REFERENCES.c.name == wanted.name))
             return known is None
 
@@ -227,22 +228,33 @@ async def keep(
     """Write what a batch led to; an alert whose id is known is not written again."""
     if assessments:
         rows = [{"vendor": a.vendor, "version": a.version, "assessment": assessment_to_bytes(a)} for a in assessments.values()]
-        await connection.execute(_PUT_VENDOR, rows)
+        await connection.execute(put(connection, VENDORS), rows)
     if references:
         rows = [{"lab": lab, "name": name, "vendor": vendor, "score": score} for (lab, name, vendor), score in references.items()]
-        await connection.execute(_PUT_REFERENCE, rows)
-    if alerts:
-        rows = [{"id": a.id, "lab": a.lab, "vendor": a.vendor, "document": orjson.dumps(a), "delivered": False} for a in alerts]
-        await connection.execute(_ADD_ALERT, rows)
+        await connection.execute(put(connection, REFERENCES), rows)
+    await add_alerts(connection, alerts)
     rows = [{"topic": topic, "partition": partition, "next_offset": offset} for (topic, partition), offset in offsets.items()]
-    await connection.execute(_PUT_OFFSET, rows)
+    await connection.execute(put(connection, OFFSETS), rows)
+
+
+async def add_alerts(connection: AsyncConnection, alerts: Sequence[Alert]) -> None:
+    """Write alerts, at the end of the order; one whose id is known is not written again. Others wait for the end of this transaction to do so."""
+    if alerts:
+        await take_turn(connection, Turn.POSITIONS)  # a position is never seen before a lower one
+        rows = [{"id": a.id, "lab": a.lab, "vendor": a.vendor, "document": orjson.dumps(a), "delivered": False} for a in alerts]
+        await connection.execute(add(connection, ALERTS), rows)
 
 
 def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins no transaction of its own: it would leave DDL and reads outside
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_LIMIT_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _subscription(lab: str, name: str, terms: bytes) -> Subscription:

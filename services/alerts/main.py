@@ -30,12 +30,13 @@ from neutrality.key_file import KeysUnusable
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import SCORES, Topic
-from services.alerts.database import Database, DatabaseInUse, SchemaMismatch
+from services.alerts.database import Database, DatabaseInUse
 from services.alerts.delivery import Delivery
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.migrations import SchemaMismatch
 from services.alerts.scores import ScoreFeed
 from services.alerts.settings import AlertsSettings
 from services.alerts.topics import EnsuredTopics
@@ -65,12 +66,12 @@ def main() -> int:
 async def run(settings: AlertsSettings) -> int:
     """One instance's life; returns the exit code."""
     try:
-        database = await Database.open(settings.database_url)
+        database = await Database.open(settings.database())
     except (DatabaseInUse, SchemaMismatch, DBAPIError, OSError) as error:
         log.error("database_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
     try:
-        sealer = Sealer.of(settings.key_file)
+        sealer = Sealer.of(settings.key_file, make=settings.is_sqlite)  # several instances must not make one each
         async with database.reading() as connection:
             await endpoints_of(connection, sealer)  # a wrong key is told at the start
         return await _serve(settings, database, sealer)

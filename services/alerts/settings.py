@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
@@ -24,9 +24,16 @@ class AlertsSettings(ServiceSettings):
         DEFAULT_PARTITIONS
     )
     replication_factor: Annotated[int, Field(ge=1, le=9, description="Of topics that this service creates.")] = 1
-    database_url: Annotated[str, Field(pattern=r"^sqlite\+aiosqlite:///.+", description="SQLAlchemy URL of the SQLite file.")] = (
-        "sqlite+aiosqlite:///.local/alerts.db"
-    )
+    database_url: Annotated[
+        str,
+        Field(
+            pattern=r"^(sqlite\+aiosqlite:///.+|postgresql\+asyncpg://.+/.+)$",
+            repr=False,  # it may hold a password
+            description="sqlite+aiosqlite:///FILE for one instance, or postgresql+asyncpg://USER@HOST:PORT/DATABASE for any number.",
+        ),
+    ] = "sqlite+aiosqlite:///.local/alerts.db"
+    database_password: Annotated[SecretStr | None, Field(description="PostgreSQL's password, if it is not in the URL.")] = None
+    database_password_file: Annotated[Path | None, Field(description="A file that holds it instead.")] = None
     deadline_s: Annotated[float, Field(gt=0, le=60, description="How long Kafka may take to acknowledge an alert.")] = 5.0
     api_keys_file: Annotated[
         Path | None,
@@ -53,6 +60,34 @@ class AlertsSettings(ServiceSettings):
         if self.api_keys_file is None and not self.allow_anonymous and self.host not in LOOPBACK:
             raise ValueError("`host` is reached by others: set `api_keys_file` (see `neutrality labs`), or `allow_anonymous`")
         return self
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        """Refuse two passwords, and one for a file."""
+        url = make_url(self.database_url)
+        given = [url.password, self.database_password, self.database_password_file]
+        if sum(one is not None for one in given) > 1:
+            raise ValueError("one of `database_password`, `database_password_file` and a password in `database_url`, not several")
+        if self.is_sqlite and given != [None, None, None]:
+            raise ValueError("`database_password` is for PostgreSQL; a SQLite file has none")
+        if not self.is_sqlite and self.secrets_key_file is None:
+            raise ValueError(
+                "`secrets_key_file` must be named with PostgreSQL, the same for all instances; a line of it: "
+                'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+            )
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file, and this instance the only one."""
+        return make_url(self.database_url).get_backend_name() == "sqlite"
+
+    def database(self) -> URL:
+        """Where the database is, with its password. Raises OSError: its file cannot be read."""
+        url, password = make_url(self.database_url), self.database_password
+        if self.database_password_file is not None:
+            return url.set(password=self.database_password_file.read_text(encoding="utf-8").strip())
+        return url if password is None else url.set(password=password.get_secret_value())
 
     @property
     def key_file(self) -> Path:

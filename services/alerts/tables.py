@@ -1,14 +1,15 @@
-"""The tables of alerts' database."""
+"""The tables of alerts' database, as the newest of `migrations` makes them."""
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
 
+from services.alerts.dialects import BIG
+
 METADATA = MetaData()
-SCHEMA = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
 VENDORS = Table(
     "vendors",
     METADATA,
     Column("vendor", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("version", BIG, nullable=False),
     Column("assessment", LargeBinary, nullable=False),
 )
 OFFSETS = Table(
@@ -16,7 +17,7 @@ OFFSETS = Table(
     METADATA,
     Column("topic", String, primary_key=True),
     Column("partition", Integer, primary_key=True),
-    Column("next_offset", Integer, nullable=False),
+    Column("next_offset", BIG, nullable=False),
 )
 SUBSCRIPTIONS = Table(
     "subscriptions",
@@ -36,7 +37,7 @@ REFERENCES = Table(
 ALERTS = Table(
     "alerts",
     METADATA,
-    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("position", BIG, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("lab", String, nullable=False),
     Column("vendor", String, nullable=False),
@@ -45,7 +46,12 @@ ALERTS = Table(
     Index("alerts_by_lab", "lab", "position"),
     sqlite_autoincrement=True,
 )
-Index("alerts_outbox", ALERTS.c.position, sqlite_where=ALERTS.c.delivered.is_(False))
+Index(
+    "alerts_outbox",
+    ALERTS.c.position,
+    sqlite_where=ALERTS.c.delivered.is_(False),
+    postgresql_where=ALERTS.c.delivered.is_(False),
+)
 
 # webhooks
 ENDPOINTS = Table(
@@ -56,7 +62,7 @@ ENDPOINTS = Table(
     Column("terms", LargeBinary, nullable=False),
     Column("secrets", LargeBinary, nullable=False),
     Column("disabled", String),
-    Column("failing_since_ms", Integer),
+    Column("failing_since_ms", BIG),
 )
 DELIVERIES = Table(
     "deliveries",
@@ -65,10 +71,10 @@ DELIVERIES = Table(
     Column("name", String, primary_key=True),
     Column("alert", String, primary_key=True),
     Column("vendor", String, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("position", BIG, nullable=False),
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("due_ms", Integer, nullable=False),
+    Column("due_ms", BIG, nullable=False),
 )
 Index(
     "deliveries_outbox",
@@ -77,15 +83,16 @@ Index(
     DELIVERIES.c.vendor,
     DELIVERIES.c.position,
     sqlite_where=DELIVERIES.c.state == "pending",
+    postgresql_where=DELIVERIES.c.state == "pending",
 )
 ATTEMPTS = Table(
     "attempts",
     METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", BIG, primary_key=True, autoincrement=True),
     Column("lab", String, nullable=False),
     Column("name", String, nullable=False),
     Column("alert", String, nullable=False),
-    Column("at_ms", Integer, nullable=False),
+    Column("at_ms", BIG, nullable=False),
     Column("status", Integer),
     Column("fault", String),
     Column("duration_ms", Float, nullable=False),

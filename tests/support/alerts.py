@@ -44,7 +44,7 @@ class _TopicsThere:
 
 
 class AlertsParts:
-    """One instance over one database file."""
+    """One instance over one database."""
 
     def __init__(self, database: Database, broker: MemoryBroker) -> None:
         self.database = database
@@ -87,8 +87,8 @@ class AlertsParts:
 
 
 @asynccontextmanager
-async def alerts(folder: Path, broker: MemoryBroker | None = None) -> AsyncIterator[AlertsParts]:
-    database = await Database.open(f"sqlite+aiosqlite:///{folder / 'alerts.db'}")
+async def alerts(url: str, broker: MemoryBroker | None = None) -> AsyncIterator[AlertsParts]:
+    database = await Database.open(url)
     try:
         yield AlertsParts(database, broker or MemoryBroker())
     finally:

@@ -44,8 +44,10 @@ class Sealer:
             ) from error
 
     @classmethod
-    def of(cls, path: Path) -> "Sealer":
-        """The keys of a file; one that is missing is made, for its owner alone. Raises SecretKeysUnusable, OSError."""
+    def of(cls, path: Path, *, make: bool = True) -> "Sealer":
+        """The keys of a file; one that is missing is made, for its owner alone, if so wanted. Raises SecretKeysUnusable, OSError."""
+        if not make:
+            return cls(path.read_text(encoding="ascii").split())
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

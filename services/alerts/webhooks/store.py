@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.events.alert import Alert, parse_alert
+from services.alerts import dialects
+from services.alerts.dialects import BIG, insert_into
 from services.alerts.domain.attempts import Attempt, State
 from services.alerts.domain.endpoint import Endpoint, EndpointTerms
 from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, ENDPOINTS
@@ -19,10 +21,11 @@ Key = tuple[str, str]  # lab and name of an endpoint
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An alert that waits for an endpoint, after so many attempts."""
+    """An alert that waits for an endpoint since `due_ms`, after so many attempts."""
 
     alert: Alert
     attempts: int
+    due_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt, and what it makes of the delivery and, if it changes, of the endpoint."""
+    """What came of an attempt, and what it makes of the delivery and, if it changes, of the endpoint.
+
+    A delivery that was not due at `was_due_ms` was asked for again meanwhile, and goes on waiting.
+    """
 
     key: Key
     alert: str
     attempt: Attempt
     at_ms: int
+    was_due_ms: int
     state: State
     due_ms: int
     endpoint: "Standing | None" = None
@@ -49,13 +56,14 @@ class Outcome:
 async def put(connection: AsyncConnection, endpoint: Endpoint, sealer: Sealer) -> None:
     """Write an endpoint anew."""
     values = {
+        "lab": endpoint.lab,
+        "name": endpoint.name,
         "terms": endpoint.terms.model_dump_json().encode(),
         "secrets": sealer.seal(endpoint.secrets),
         "disabled": endpoint.disabled,
         "failing_since_ms": endpoint.failing_since_ms,
     }
-    statement = upsert(ENDPOINTS).values(lab=endpoint.lab, name=endpoint.name, **values)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name"], set_=values))
+    await connection.execute(dialects.put(connection, ENDPOINTS), values)
 
 
 async def remove(connection: AsyncConnection, key: Key) -> bool:
@@ -92,16 +100,16 @@ async def deliver(connection: AsyncConnection, wanted: Iterable[tuple[Endpoint, 
     """New deliveries of alerts that this transaction has written; none to an endpoint that is disabled by now."""
     rows = [{"to_lab": endpoint.lab, "to_name": endpoint.name, "of": alert.id, "now_ms": now_ms} for endpoint, alert in wanted]
     if rows:
-        await connection.execute(_DELIVER, rows)
+        await connection.execute(_deliver(connection.dialect.name), rows)
 
 
 async def deliver_again(connection: AsyncConnection, key: Key, first: int, last: int, now_ms: int) -> int:
     """A lab's alerts of these positions, both included, whatever became of them before; how many."""
-    query = _new(literal(key[0]), literal(key[1]), literal(now_ms, Integer)).where(
+    query = _new(literal(key[0]), literal(key[1]), literal(now_ms, BIG)).where(
         ALERTS.c.lab == key[0], ALERTS.c.position.between(first, last)
     )
     anew = {"state": "pending", "attempts": 0, "due_ms": now_ms}
-    statement = upsert(DELIVERIES).from_select(_COLUMNS, query)
+    statement = insert_into(connection.dialect.name, DELIVERIES).from_select(_COLUMNS, query)
     done = await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name", "alert"], set_=anew))
     return done.rowcount
 
@@ -113,19 +121,13 @@ def _new(lab: Any, name: Any, now_ms: Any) -> Select[Any]:
     return select(lab, name, ALERTS.c.id, ALERTS.c.vendor, ALERTS.c.position, literal("pending"), literal(0, Integer), now_ms)
 
 
-_DELIVER = (
-    upsert(DELIVERIES)
-    .from_select(
-        _COLUMNS,
-        _new(bindparam("to_lab", type_=String), bindparam("to_name", type_=String), bindparam("now_ms", type_=Integer)).where(
-            ALERTS.c.id == bindparam("of"),
-            exists().where(
-                ENDPOINTS.c.lab == bindparam("to_lab"), ENDPOINTS.c.name == bindparam("to_name"), ENDPOINTS.c.disabled.is_(None)
-            ),
-        ),
+@cache
+def _deliver(dialect: str) -> Any:
+    there = (ENDPOINTS.c.lab == bindparam("to_lab"), ENDPOINTS.c.name == bindparam("to_name"), ENDPOINTS.c.disabled.is_(None))
+    query = _new(bindparam("to_lab", type_=String), bindparam("to_name", type_=String), bindparam("now_ms", type_=BIG)).where(
+        ALERTS.c.id == bindparam("of"), exists().where(*there)
     )
-    .on_conflict_do_nothing()
-)
+    return insert_into(dialect, DELIVERIES).from_select(_COLUMNS, query).on_conflict_do_nothing()
 
 
 def _here(table: Any) -> Any:
@@ -140,7 +142,7 @@ _FREE_HEADS = and_(
 )
 # made once: building a statement costs more than SQLite takes to answer it
 _DUE = (
-    select(ALERTS.c.document, DELIVERIES.c.attempts)
+    select(ALERTS.c.document, DELIVERIES.c.attempts, DELIVERIES.c.due_ms)
     .join_from(DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert)
     .where(_FREE_HEADS, DELIVERIES.c.due_ms <= bindparam("now_ms"))
     .order_by(DELIVERIES.c.position)
@@ -154,7 +156,7 @@ async def due(connection: AsyncConnection, key: Key, now_ms: int, busy: Collecti
     """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out."""
     values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit}
     rows = await connection.execute(_DUE, values)
-    return tuple(Delivery(parse_alert(document), attempts) for document, attempts in rows)
+    return tuple(Delivery(parse_alert(document), attempts, due_ms) for document, attempts, due_ms in rows)
 
 
 async def next_due_ms(connection: AsyncConnection, key: Key, running: Collection[str], busy: Collection[str]) -> int | None:
@@ -170,7 +172,14 @@ async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> No
     """Write what came of some attempts."""
     await connection.execute(insert(ATTEMPTS), [_attempt_row(one) for one in outcomes])
     rows = [
-        {"of_lab": one.key[0], "of_name": one.key[1], "of": one.alert, "to_state": one.state, "to_due_ms": one.due_ms}
+        {
+            "of_lab": one.key[0],
+            "of_name": one.key[1],
+            "of": one.alert,
+            "was_due_ms": one.was_due_ms,
+            "to_state": one.state,
+            "to_due_ms": one.due_ms,
+        }
         for one in outcomes
     ]
     await connection.execute(_SETTLE, rows)
@@ -182,7 +191,10 @@ async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> No
 _SETTLE = (
     update(DELIVERIES)
     .where(
-        DELIVERIES.c.lab == bindparam("of_lab"), DELIVERIES.c.name == bindparam("of_name"), DELIVERIES.c.alert == bindparam("of")
+        DELIVERIES.c.lab == bindparam("of_lab"),
+        DELIVERIES.c.name == bindparam("of_name"),
+        DELIVERIES.c.alert == bindparam("of"),
+        DELIVERIES.c.due_ms == bindparam("was_due_ms"),
     )
     .values(state=bindparam("to_state"), due_ms=bindparam("to_due_ms"), attempts=DELIVERIES.c.attempts + 1)
 )
@@ -190,7 +202,7 @@ _SETTLE = (
 
 async def log_test(connection: AsyncConnection, key: Key, identity: str, attempt: Attempt, at_ms: int) -> None:
     """Write a test's attempt; it moves nothing."""
-    await connection.execute(insert(ATTEMPTS), [_attempt_row(Outcome(key, identity, attempt, at_ms, "delivered", at_ms))])
+    await connection.execute(insert(ATTEMPTS), [_attempt_row(Outcome(key, identity, attempt, at_ms, at_ms, "delivered", at_ms))])
 
 
 def _attempt_row(one: Outcome) -> dict[str, Any]:

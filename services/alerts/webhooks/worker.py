@@ -190,8 +190,8 @@ class Webhooks:
         if attempt.retry_after_s is not None and not attempt.succeeded:
             line.not_before_ms = max(line.not_before_ms, due_ms)
         standing = self._standing(line, attempt, after_ms)
-        await self._commit(Outcome(line.key, delivery.alert.id, attempt, _ms(now), state, due_ms, standing))
-        line.may_wait = line.may_wait or state == "pending"
+        await self._commit(Outcome(line.key, delivery.alert.id, attempt, _ms(now), delivery.due_ms, state, due_ms, standing))
+        line.may_wait = True  # it may have been asked for again meanwhile
         if state == "delivered":
             self._metrics.delivered.labels("webhook").inc()
         if standing is not None and standing.disabled is not None:

@@ -20,11 +20,11 @@ DESK = Subscription(lab="google", name="desk")
 
 
 @asynccontextmanager
-async def served(folder: Path, keys: Path | None = None) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
+async def served(url: str, keys: Path | None = None) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async def ready() -> bool:
         return True
 
-    async with alerts(folder) as parts:
+    async with alerts(url) as parts:
         app = build_app(
             AlertsSettings(heartbeat_s=1),
             parts.database,
@@ -61,9 +61,9 @@ async def listen(
     return found
 
 
-def test_subscriptions_are_made_changed_listed_and_ended(tmp_path: Path) -> None:
+def test_subscriptions_are_made_changed_listed_and_ended(database_url: str) -> None:
     async def run() -> None:
-        async with served(tmp_path) as (_, client):
+        async with served(database_url) as (_, client):
             path = "/labs/google/subscriptions/desk"
             assert [(await client.put(path, json={"vendors": ["scale-ai"]})).status_code for _ in range(2)] == [201, 200]
             changed = await client.put(path, json={"drop_points": 2.5})
@@ -76,9 +76,9 @@ def test_subscriptions_are_made_changed_listed_and_ended(tmp_path: Path) -> None
     asyncio.run(run())
 
 
-def test_a_wrong_subscription_is_told_by_field(tmp_path: Path) -> None:
+def test_a_wrong_subscription_is_told_by_field(database_url: str) -> None:
     async def run() -> None:
-        async with served(tmp_path) as (_, client):
+        async with served(database_url) as (_, client):
             refused = await client.put(
                 "/labs/google/subscriptions/desk", json={"rules": ["gossip"], "drop_points": 0, "colour": "red"}
             )
@@ -93,9 +93,9 @@ def test_a_wrong_subscription_is_told_by_field(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_the_stream_pushes_new_alerts_and_resumes_behind_the_last_id(tmp_path: Path) -> None:
+def test_the_stream_pushes_new_alerts_and_resumes_behind_the_last_id(database_url: str) -> None:
     async def run() -> None:
-        async with served(tmp_path) as (parts, client):
+        async with served(database_url) as (parts, client):
             await parts.intake.put_subscription(DESK)
             await parts.take_in(assessment(1, score(100.0)))
             listening = asyncio.create_task(listen(client, "google", 2))
@@ -115,9 +115,9 @@ def test_the_stream_pushes_new_alerts_and_resumes_behind_the_last_id(tmp_path: P
     asyncio.run(run())
 
 
-def test_another_labs_alert_id_is_unknown_to_a_lab(tmp_path: Path) -> None:
+def test_another_labs_alert_id_is_unknown_to_a_lab(database_url: str) -> None:
     async def run() -> None:
-        async with served(tmp_path) as (parts, client):
+        async with served(database_url) as (parts, client):
             await parts.intake.put_subscription(DESK)
             raised = await parts.take_in(assessment(1, score(100.0)), assessment(2, score(60.0, grade="N3")))
             assert (await client.get("/labs/openai/alerts")).json() == {"alerts": []}
@@ -129,9 +129,9 @@ def test_another_labs_alert_id_is_unknown_to_a_lab(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_vendors_are_told_as_a_lab_sees_them(tmp_path: Path) -> None:
+def test_vendors_are_told_as_a_lab_sees_them(database_url: str) -> None:
     async def run() -> None:
-        async with served(tmp_path) as (parts, client):
+        async with served(database_url) as (parts, client):
             await parts.take_in(assessment(1, score(35.6, grade="N4"), meta=score(91.4)))
             assert (await client.get("/vendors", params={"for": "meta"})).json()["vendors"][0]["score"]["confirmed"] == 91.4
             assert (await client.get("/vendors/scale-ai")).json()["score"]["confirmed"] == 35.6

@@ -47,9 +47,9 @@ def of(token: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def peopled(folder: Path, file: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient, dict[str, str]]]:
+async def peopled(url: str, file: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient, dict[str, str]]]:
     """Every lab has a subscription and an endpoint whose names tell whose they are, and an alert."""
-    async with served(folder, file) as (parts, client), receiver() as there:
+    async with served(url, file) as (parts, client), receiver() as there:
         for lab in LABS:
             await parts.intake.put_subscription(Subscription(lab=lab, name=f"of-{lab}", rules=("grade",)))
             terms = {"url": f"{there.url}/{lab}", "description": f"secret of {lab}"}
@@ -73,9 +73,9 @@ def filled(path: str, lab: str) -> str:
     return path.replace("{lab}", lab).replace("{name}", name).replace("{vendor}", "v")
 
 
-def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(tmp_path: Path, file: Path) -> None:
+def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(database_url: str, file: Path) -> None:
     async def run() -> None:
-        async with peopled(tmp_path, file) as (_, client, raised):
+        async with peopled(database_url, file) as (_, client, raised):
             walked = 0
             for method, path in routes((await client.get("/openapi.json")).json()):
                 if "{lab}" not in path:
@@ -93,10 +93,10 @@ def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(tmp_path:
     asyncio.run(run())
 
 
-def test_what_is_a_labs_own_and_what_is_everybodys_names_no_other_lab(tmp_path: Path, file: Path) -> None:
+def test_what_is_a_labs_own_and_what_is_everybodys_names_no_other_lab(database_url: str, file: Path) -> None:
     async def run() -> None:
         with capture_logs() as logs:
-            async with peopled(tmp_path, file) as (_, client, raised):
+            async with peopled(database_url, file) as (_, client, raised):
                 for method, path in routes((await client.get("/openapi.json")).json()):
                     if method != "GET" or path.endswith("/stream"):
                         continue
@@ -114,13 +114,13 @@ def test_what_is_a_labs_own_and_what_is_everybodys_names_no_other_lab(tmp_path: 
 
 
 def test_a_stream_holds_a_labs_own_alerts_alone_and_ends_with_its_key(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.alerts.http._LOOK_S", 0.05)
     monkeypatch.setattr("neutrality.key_file.LOOK_S", 0.05)
 
     async def run() -> None:
-        async with peopled(tmp_path, file) as (parts, client, raised):
+        async with peopled(database_url, file) as (parts, client, raised):
             for lab in LABS:
                 client.headers = httpx.Headers(of(TOKENS[lab]))
                 [one] = await listen(client, lab, 1, query="?from=beginning")
@@ -136,9 +136,9 @@ def test_a_stream_holds_a_labs_own_alerts_alone_and_ends_with_its_key(
     asyncio.run(run())
 
 
-def test_a_key_does_what_its_scopes_say(tmp_path: Path, file: Path) -> None:
+def test_a_key_does_what_its_scopes_say(database_url: str, file: Path) -> None:
     async def run() -> None:
-        async with peopled(tmp_path, file) as (parts, client, _):
+        async with peopled(database_url, file) as (parts, client, _):
             assert (await client.get("/labs/google/subscriptions", headers=of(READER))).status_code == 200
             assert (await client.get("/vendors/v?for=google", headers=of(READER))).status_code == 200
             for method, path in (
@@ -155,9 +155,9 @@ def test_a_key_does_what_its_scopes_say(tmp_path: Path, file: Path) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Basic x", f"Bearer {token_of(b'x' * 32)}", f"Bearer {TOKENS['google'][4:]}"])
-def test_without_a_key_only_health_metrics_and_documents_answer(tmp_path: Path, file: Path, header: str | None) -> None:
+def test_without_a_key_only_health_metrics_and_documents_answer(database_url: str, file: Path, header: str | None) -> None:
     async def run() -> None:
-        async with peopled(tmp_path, file) as (_, client, _raised):
+        async with peopled(database_url, file) as (_, client, _raised):
             headers = {} if header is None else {"authorization": header}
             for method, path in routes((await client.get("/openapi.json")).json()):
                 answer = await client.request(method, filled(path, "google"), headers=headers, json={})
@@ -171,12 +171,12 @@ def test_without_a_key_only_health_metrics_and_documents_answer(tmp_path: Path, 
     asyncio.run(run())
 
 
-def test_keys_have_their_time(tmp_path: Path) -> None:
+def test_keys_have_their_time(database_url: str, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     old, new = key(TOKENS["google"], expires=now), key(TOKENS["openai"], not_before=now + timedelta(hours=1))
 
     async def run() -> list[int]:
-        async with served(tmp_path, write(tmp_path / "labs.json", google=(old, new))) as (_, client):
+        async with served(database_url, write(tmp_path / "labs.json", google=(old, new))) as (_, client):
             return [
                 (await client.get("/labs/google/alerts", headers=of(token))).status_code
                 for token in (TOKENS["google"], TOKENS["openai"])

@@ -10,23 +10,25 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import select
 from standardwebhooks import WebhookVerificationError
 
 from services.alerts.domain.endpoint import Endpoint, EndpointTerms, Secret
 from services.alerts.domain.subscription import Subscription
+from services.alerts.tables import ENDPOINTS
 from services.alerts.webhooks import store
 from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable, new_secret
 from tests.support.alerts import AlertsParts
 from tests.support.assessments import assessment, score
-from tests.support.receiver import OK, garbage, ids, message, receiver, silent, status
+from tests.support.receiver import OK, Received, garbage, ids, message, receiver, silent, status
 from tests.unit.alerts.test_http import served
 
 LAB = "google"
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
-    async with served(folder) as (parts, client):
+async def serving(url: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
+    async with served(url) as (parts, client):
         await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
         running = asyncio.create_task(parts.webhooks.run())
         try:
@@ -67,9 +69,9 @@ async def until_settled(client: httpx.AsyncClient, name: str) -> dict[str, int]:
     return states
 
 
-def test_an_alert_is_posted_signed_under_its_id(tmp_path: Path) -> None:
+def test_an_alert_is_posted_signed_under_its_id(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as there:
+        async with serving(database_url) as (parts, client), receiver() as there:
             secret = await put(client, "soc", there.url)
             raised = await raise_alert(parts)
             [one] = await there.until(1)
@@ -87,10 +89,10 @@ def test_an_alert_is_posted_signed_under_its_id(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_failures_are_tried_again_under_the_same_id_and_logged_until_given_up(tmp_path: Path) -> None:
+def test_failures_are_tried_again_under_the_same_id_and_logged_until_given_up(database_url: str) -> None:
     async def run() -> None:
         answers = [status("500 X"), garbage, status("302 Found", "Location: /x")]
-        async with serving(tmp_path) as (parts, client), receiver(*answers) as there:
+        async with serving(database_url) as (parts, client), receiver(*answers) as there:
             await put(client, "soc", there.url)
             raised = await raise_alert(parts)
             assert set(ids(await there.until(4))) == {raised}
@@ -110,9 +112,9 @@ def test_failures_are_tried_again_under_the_same_id_and_logged_until_given_up(tm
     asyncio.run(run())
 
 
-def test_a_vendors_alerts_keep_their_order_and_do_not_hold_up_anothers(tmp_path: Path) -> None:
+def test_a_vendors_alerts_keep_their_order_and_do_not_hold_up_anothers(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as there:
+        async with serving(database_url) as (parts, client), receiver() as there:
             broken = {"left": 2}
 
             async def answer(one: Any, writer: asyncio.StreamWriter) -> None:
@@ -133,9 +135,9 @@ def test_a_vendors_alerts_keep_their_order_and_do_not_hold_up_anothers(tmp_path:
     asyncio.run(run())
 
 
-def test_a_silent_endpoint_slows_no_other(tmp_path: Path) -> None:
+def test_a_silent_endpoint_slows_no_other(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver(then=silent) as dead, receiver() as there:
+        async with serving(database_url) as (parts, client), receiver(then=silent) as dead, receiver() as there:
             await put(client, "dead", dead.url)
             await put(client, "soc", there.url)
             raised = [await raise_alert(parts, f"v{number}") for number in range(50)]
@@ -145,9 +147,9 @@ def test_a_silent_endpoint_slows_no_other(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_gone_disables_and_enabling_sends_what_waited(tmp_path: Path) -> None:
+def test_gone_disables_and_enabling_sends_what_waited(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver(status("410 Gone")) as there:
+        async with serving(database_url) as (parts, client), receiver(status("410 Gone")) as there:
             await put(client, "soc", there.url)
             first = await raise_alert(parts)
             async with asyncio.timeout(5.0):
@@ -165,9 +167,9 @@ def test_gone_disables_and_enabling_sends_what_waited(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_an_endpoint_that_failed_for_days_is_disabled(tmp_path: Path) -> None:
+def test_an_endpoint_that_failed_for_days_is_disabled(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver(then=status("500 X")) as there:
+        async with serving(database_url) as (parts, client), receiver(then=status("500 X")) as there:
             since_ms = int((datetime.now(UTC) - timedelta(days=6)).timestamp() * 1000)
             failing = Endpoint(LAB, "soc", EndpointTerms(url=there.url), (new_secret(),), failing_since_ms=since_ms)
             async with parts.intake.changing() as connection:
@@ -182,9 +184,9 @@ def test_an_endpoint_that_failed_for_days_is_disabled(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_retry_after_holds_the_whole_endpoint(tmp_path: Path) -> None:
+def test_retry_after_holds_the_whole_endpoint(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver(status("429 X", "Retry-After: 1")) as there:
+        async with serving(database_url) as (parts, client), receiver(status("429 X", "Retry-After: 1")) as there:
             await put(client, "soc", there.url)
             await raise_alert(parts, "a")
             await there.until(1)
@@ -199,16 +201,16 @@ def test_retry_after_holds_the_whole_endpoint(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(tmp_path: Path) -> None:
+def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(database_url: str) -> None:
     async def run() -> None:
         async with receiver(status("500 X"), status("500 X")) as there:
             sealer, raised = None, []
-            async with served(tmp_path) as (parts, client):
+            async with served(database_url) as (parts, client):
                 await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
                 sealer = parts.sealer
                 await put(client, "soc", there.url)
                 raised += [await raise_alert(parts, vendor) for vendor in ("a", "b", "c")]
-            async with served(tmp_path) as (parts, _):
+            async with served(database_url) as (parts, _):
                 parts.webhooks._sealer = sealer
                 running = asyncio.create_task(parts.webhooks.run())
                 received = await there.until(5)
@@ -219,9 +221,9 @@ def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(tmp_path
     asyncio.run(run())
 
 
-def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(tmp_path: Path) -> None:
+def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as there:
+        async with serving(database_url) as (parts, client), receiver() as there:
             old = await put(client, "soc", there.url)
             new = (await client.post(f"/labs/{LAB}/endpoints/soc/secret")).json()["secret"]
             await raise_alert(parts)
@@ -229,7 +231,9 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(tmp_path: Path) -> 
             assert one.verified(old) == one.verified(new)
             shown = (await client.get(f"/labs/{LAB}/endpoints/soc")).text + (await client.get(f"/labs/{LAB}/endpoints")).text
             assert "whsec" not in shown
-            stored = b"".join(path.read_bytes() for path in tmp_path.glob("alerts.db*"))
+            async with parts.database.reading() as connection:
+                [stored] = (await connection.execute(select(ENDPOINTS.c.secrets))).scalars()
+            assert len(parts.sealer.unseal(stored)) == 2
             for secret in (old, new):
                 assert secret.encode() not in stored
                 assert secret.removeprefix("whsec_").encode() not in stored
@@ -245,9 +249,9 @@ def test_old_secrets_end() -> None:
     assert found.active_secrets(now) == (new.secret,)
 
 
-def test_alerts_go_to_the_endpoints_of_their_lab_and_subscription_alone(tmp_path: Path) -> None:
+def test_alerts_go_to_the_endpoints_of_their_lab_and_subscription_alone(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as mine, receiver() as other, receiver() as quiet:
+        async with serving(database_url) as (parts, client), receiver() as mine, receiver() as other, receiver() as quiet:
             await put(client, "soc", mine.url)
             await put(client, "quiet", quiet.url, subscriptions=["another"])
             await put(client, "soc", other.url, lab="openai")
@@ -260,9 +264,9 @@ def test_alerts_go_to_the_endpoints_of_their_lab_and_subscription_alone(tmp_path
     asyncio.run(run())
 
 
-def test_a_test_message_is_sent_once_and_told(tmp_path: Path) -> None:
+def test_a_test_message_is_sent_once_and_told(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (_, client), receiver(OK, status("500 X")) as there:
+        async with serving(database_url) as (_, client), receiver(OK, status("500 X")) as there:
             secret = await put(client, "soc", there.url)
             told = (await client.post(f"/labs/{LAB}/endpoints/soc/test")).json()
             assert (told["succeeded"], told["status"]) == (True, 204)
@@ -276,9 +280,29 @@ def test_a_test_message_is_sent_once_and_told(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_range_is_replayed_in_order(tmp_path: Path) -> None:
+def test_what_is_asked_for_again_while_it_is_sent_is_sent_again(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as there:
+        replayed = asyncio.Event()
+
+        async def late(one: Received, writer: asyncio.StreamWriter) -> None:
+            await replayed.wait()
+            await OK(one, writer)
+
+        async with serving(database_url) as (parts, client), receiver(late) as there:
+            await put(client, "soc", there.url)
+            raised = await raise_alert(parts)
+            await there.until(1)
+            await client.post(f"/labs/{LAB}/endpoints/soc/replay", json={"first": raised})
+            replayed.set()
+            assert ids(await there.until(2)) == [raised, raised]
+            assert await until_settled(client, "soc") == {"pending": 0, "delivered": 1, "failed": 0}
+
+    asyncio.run(run())
+
+
+def test_a_range_is_replayed_in_order(database_url: str) -> None:
+    async def run() -> None:
+        async with serving(database_url) as (parts, client), receiver() as there:
             raised = [await raise_alert(parts, "v", version) for version in (1, 2, 3, 4)]
             await put(client, "late", there.url)
             wanted = {"first": raised[1], "last": raised[2]}
@@ -290,9 +314,9 @@ def test_a_range_is_replayed_in_order(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_removed_endpoint_is_sent_nothing_more(tmp_path: Path) -> None:
+def test_a_removed_endpoint_is_sent_nothing_more(database_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver(then=status("500 X")) as there:
+        async with serving(database_url) as (parts, client), receiver(then=status("500 X")) as there:
             await put(client, "soc", there.url)
             await raise_alert(parts)
             await there.until(1)
@@ -322,9 +346,9 @@ def test_a_removed_endpoint_is_sent_nothing_more(tmp_path: Path) -> None:
         ({"url": "https://example.com/", "secret": "x"}, "/secret", "not permitted"),
     ],
 )
-def test_a_wrong_endpoint_is_refused_with_its_field(tmp_path: Path, terms: dict[str, Any], pointer: str, told: str) -> None:
+def test_a_wrong_endpoint_is_refused_with_its_field(database_url: str, terms: dict[str, Any], pointer: str, told: str) -> None:
     async def run() -> httpx.Response:
-        async with served(tmp_path) as (_, client):
+        async with served(database_url) as (_, client):
             return await client.put(f"/labs/{LAB}/endpoints/soc", json=terms)
 
     answer = asyncio.run(run())
@@ -334,11 +358,11 @@ def test_a_wrong_endpoint_is_refused_with_its_field(tmp_path: Path, terms: dict[
     assert told in error["detail"]
 
 
-def test_a_lab_has_fifty_endpoints_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lab_has_fifty_endpoints_at_most(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.alerts.webhooks.http.MAX_ENDPOINTS", 2)
 
     async def run() -> list[int]:
-        async with served(tmp_path) as (_, client):
+        async with served(database_url) as (_, client):
             url = {"url": "https://example.com/"}
             return [(await client.put(f"/labs/{LAB}/endpoints/{name}", json=url)).status_code for name in ("a", "b", "c", "b")]
 

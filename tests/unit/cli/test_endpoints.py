@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
@@ -11,9 +10,9 @@ from tests.support.receiver import receiver, status
 from tests.unit.alerts.test_webhooks import LAB, raise_alert, serving
 
 
-def test_an_endpoint_is_made_tried_rotated_replayed_and_removed(tmp_path: Path) -> None:
+def test_an_endpoint_is_made_tried_rotated_replayed_and_removed(sqlite_url: str) -> None:
     async def run() -> None:
-        async with serving(tmp_path) as (parts, client), receiver() as there:
+        async with serving(sqlite_url) as (parts, client), receiver() as there:
 
             async def say(*words: str) -> Result:
                 where = ["--lab", LAB, "--alerts-url", str(client.base_url)]

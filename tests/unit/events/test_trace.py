@@ -1,7 +1,6 @@
 """A trace that an event belongs to (W3C Trace Context) can be followed to the assessment and to the alerts that it led to."""
 
 import asyncio
-from pathlib import Path
 
 from neutrality.events.assessment import assessment_to_kafka
 from neutrality.events.cloudevent import event_from_kafka, event_to_kafka
@@ -15,7 +14,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def test_a_trace_goes_from_the_event_through_assessment_and_alert_to_the_labs_topic(tmp_path: Path) -> None:
+def test_a_trace_goes_from_the_event_through_assessment_and_alert_to_the_labs_topic(sqlite_url: str) -> None:
     runner = LocalRunner(load_methodology(), AT)
     runner.apply([lab("meta"), vendor("scale-ai"), vendor("holding"), stake("holding", "scale-ai", 0.9)])
     first = runner.assessments["scale-ai"]
@@ -28,7 +27,7 @@ def test_a_trace_goes_from_the_event_through_assessment_and_alert_to_the_labs_to
     assert "ce_traceparent" not in dict(assessment_to_kafka(first, "2025-06-13T00:00:00Z")[0])
 
     async def run() -> None:
-        async with alerts(tmp_path) as parts:
+        async with alerts(sqlite_url) as parts:
             await parts.intake.put_subscription(Subscription(lab="google", name="desk"))
             await parts.take_in(first, fall)
             await parts.delivery.work_off()
