@@ -1,7 +1,7 @@
 """Writes docs/metrics.md from the metrics that the code defines: `make generate`. With `--check`, fails if the file is another."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,11 +9,17 @@ from prometheus_client import CollectorRegistry, Metric
 
 from neutrality.verification.metrics import VerifyMetrics
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.survey import ShownScores
 from services.ingest.metrics import IngestMetrics
 from services.scoring.metrics import ScoringMetrics
 
 TARGET: Final = Path(__file__).with_name("metrics.md")
-PARTS: Final = {"ingest": IngestMetrics, "scoring": ScoringMetrics, "alerts": AlertsMetrics, "verify": VerifyMetrics}
+PARTS: Final = {
+    "ingest": (IngestMetrics,),
+    "scoring": (ScoringMetrics,),
+    "alerts": (AlertsMetrics, ShownScores),
+    "verify": (VerifyMetrics,),
+}
 WHERE: Final = {
     "ingest": "`/metrics` of its HTTP port (8801).",
     "scoring": "`/metrics` on `SCORING_METRICS_PORT` (8803); each worker tells of the partitions that it holds.",
@@ -31,12 +37,13 @@ them: [deploy/prometheus](../deploy/prometheus), [deploy/grafana](../deploy/graf
 
 def document() -> str:
     """The whole file."""
-    return HEAD + "".join(_section(name, make) for name, make in PARTS.items())
+    return HEAD + "".join(_section(name, makers) for name, makers in PARTS.items())
 
 
-def _section(name: str, make: Any) -> str:
+def _section(name: str, makers: Sequence[Any]) -> str:
     registry = CollectorRegistry()
-    make(registry)
+    for make in makers:
+        make(registry)
     rows = "".join(sorted(_row(metric, labels) for metric, labels in _metrics(registry)))
     return f"\n## {name}\n\n{WHERE[name]}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}"
 

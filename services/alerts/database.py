@@ -9,7 +9,7 @@ The outbox is the alerts that are not `delivered`.
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,10 @@ class Database:
             url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, pool_use_lifo=True, connect_args=driver
         )
         return cls(engine)
+
+    def on_error(self, told: Callable[[], object]) -> None:
+        """Call this whenever the database refuses or does not answer."""
+        event.listen(self._engine.sync_engine, "handle_error", lambda _context: told() and None)
 
     async def close(self) -> None:
         """Let go of the file, or of the connections."""

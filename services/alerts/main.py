@@ -39,6 +39,7 @@ from services.alerts.metrics import AlertsMetrics
 from services.alerts.migrations import SchemaMismatch
 from services.alerts.scores import ScoreFeed
 from services.alerts.settings import AlertsSettings
+from services.alerts.survey import ShownScores, Survey
 from services.alerts.topics import EnsuredTopics
 from services.alerts.webhooks.http import EndpointsApi
 from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable
@@ -86,6 +87,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     registry = CollectorRegistry()
     metrics = AlertsMetrics(registry)
     commits = Commits()
+    database.on_error(metrics.database_errors.inc)
     publisher = KafkaPublisher(settings.bootstrap_servers, client_id="neutrality-alerts", deadline=settings.deadline)
     topics = EnsuredTopics(partial(_ensure, settings))
     delivery = Delivery(database, publisher, topics, metrics, now_ms=lambda: time.time() * 1000)  # noqa: TID251 - the shell's clock
@@ -105,6 +107,14 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     intake = Intake(database, metrics, sealer, clock=clock, committed=committed)
     endpoints = EndpointsApi(database, intake, sealer, webhooks, clock, allow_http=settings.webhook_allow_http, allowed=allowed)
     feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
+    survey = Survey(
+        database,
+        metrics,
+        ShownScores(registry),
+        open_reader=partial(_open_reader, settings, {}),
+        shown=settings.shown_vendors,
+        clock=clock,
+    )
     gate = LabGate(settings.api_keys_file, metrics, clock=clock)
     failures: list[str] = []
 
@@ -119,21 +129,26 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await delivery.load()  # before anything new can be offered: order per vendor
-        delivering = asyncio.create_task(delivery.run())
-        delivering.add_done_callback(partial(fail, "delivery"))
-        posting = asyncio.create_task(webhooks.run())
-        posting.add_done_callback(partial(fail, "webhooks"))
-        letting_in = asyncio.create_task(gate.follow())
+        running = {
+            name: asyncio.create_task(work, name=name)
+            for name, work in (
+                ("delivery", delivery.run()),
+                ("webhooks", webhooks.run()),
+                ("keys", gate.follow()),
+                ("survey", survey.run()),
+            )
+        }
+        for name, task in running.items():
+            task.add_done_callback(partial(fail, name))
         feed.failed.add_done_callback(partial(fail, "feed"))
         feed.start()
         try:
             yield
         finally:
             await feed.stop()
-            delivering.cancel()
-            posting.cancel()
-            letting_in.cancel()
-            await asyncio.gather(delivering, posting, letting_in, return_exceptions=True)
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
             await publisher.close()
 
     async def is_ready() -> bool:

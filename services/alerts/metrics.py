@@ -23,6 +23,19 @@ class AlertsMetrics:
         self.raised = Counter("alerts_raised_total", "Alerts decided on.", ["rule"], registry=registry)
         self.delivered = Counter("alerts_delivered_total", "Alerts handed over.", ["channel"], registry=registry)
         self.outbox_depth = Gauge("alerts_outbox_depth", "Alerts that Kafka does not have yet.", registry=registry)
+        self.outbox_oldest = Gauge(
+            "alerts_outbox_oldest_seconds",
+            "Age of the oldest alert that Kafka does not have yet; 0 if there is none.",
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "alerts_lag_records", "Records of neutrality.scores that no instance has taken in yet.", registry=registry
+        )
+        self.database_errors = Counter(
+            "alerts_database_errors_total",
+            "Statements and connections that the database refused or did not answer.",
+            registry=registry,
+        )
         self.event_to_alert = Histogram(
             "alerts_event_to_alert_seconds",
             "From Kafka's taking of the input event to its acknowledgement of the alert.",

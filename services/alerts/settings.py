@@ -52,6 +52,9 @@ class AlertsSettings(ServiceSettings):
         tuple[IPvAnyNetwork, ...],
         Field(description="Networks that webhooks may reach besides the public Internet, as a JSON list."),
     ] = ()
+    shown_vendors: Annotated[
+        int, Field(ge=0, le=200, description="Vendors whose scores are metrics: those that changed most often.")
+    ] = 20
     heartbeat_s: Annotated[int, Field(ge=1, le=300, description="How often a quiet stream says that it lives.")] = 15
 
     @model_validator(mode="after")
