@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+PROCESSES := 3 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
 .PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency generate screenshot clean
@@ -24,7 +25,7 @@ demo: $(STAMP) ## the same, in the scenario's time; ends by itself, non-zero if 
 	@$(BIN)/neutrality up --demo
 
 test: check ## all checks and all tests
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q --numprocesses $(PROCESSES) --dist loadgroup
 
 check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated files
 	@$(BIN)/ruff format --check --quiet .

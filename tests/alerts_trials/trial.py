@@ -22,12 +22,13 @@ import httpx
 import psutil
 
 from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.embedded.ports import pick_free_port
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.port import OutgoingRecord
 from neutrality.events.alert import alert_id, parse_alert
 from neutrality.events.assessment import Assessment, Cause, Score, assessment_to_kafka
 from neutrality.topics import SCORES, alerts_topic
-from tests.support.ingest import answers, free_port, wait_for
+from tests.support.ingest import answers, wait_for
 from tests.support.receiver import OK, Answer, Received, garbage, message, receiver
 
 REGRADED_EVERY: Final = 20  # versions
@@ -154,7 +155,12 @@ class Receivers:
 
         healthy: Answer = self._take
         async with receiver(then=healthy) as good, receiver(then=slow) as late, receiver(then=garbage) as bad:
-            self.urls = {"healthy": good.url, "slow": late.url, "garbage": bad.url, "dead": f"http://127.0.0.1:{free_port()}/"}
+            self.urls = {
+                "healthy": good.url,
+                "slow": late.url,
+                "garbage": bad.url,
+                "dead": f"http://127.0.0.1:{pick_free_port()}/",
+            }
             self._ready.set()
             await self._stop.wait()
 
@@ -172,7 +178,7 @@ def run_trial(plan: Plan, folder: Path) -> Outcome:
     began_s, market = time.monotonic(), Market(plan)
     with EmbeddedKafka(data_dir=folder / "kafka", port=0) as broker, Receivers() as receivers, contextlib.ExitStack() as stack:
         ensure_topics(broker.bootstrap_servers, [SCORES])
-        port = free_port()
+        port = pick_free_port()
         settings = {
             "ALERTS_PORT": str(port),
             "ALERTS_BOOTSTRAP_SERVERS": broker.bootstrap_servers,

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import httpx
 
 from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.embedded.ports import pick_free_port
 from neutrality.broker.kafka import KafkaReader, ensure_topics
 from neutrality.client import Accepted, Client
 from neutrality.events.cloudevent import Event, event_from_document
@@ -22,7 +23,7 @@ from neutrality.model.methodology import load_methodology
 from neutrality.topics import CONTRACTS, OWNERSHIP, TOPICS
 from neutrality.verification.log import EventLog
 from tests.ingest_trials.verdict import Name, Verdict, judge
-from tests.support.ingest import STRUCTURED, answers, free_port, running_ingest, wait_for
+from tests.support.ingest import STRUCTURED, answers, running_ingest, wait_for
 from tests.support.stack import substance
 
 Kind = Literal["ingest", "broker", "both"]
@@ -157,7 +158,7 @@ def run_trial(plan: Plan, folder: Path) -> Outcome:
     targets = [("ingest", "broker")[place % 2] if plan.kind == "both" else plan.kind for place in range(len(moments))]
     with EmbeddedKafka(data_dir=folder / "kafka", port=0) as broker, contextlib.ExitStack() as stack:
         ensure_topics(broker.bootstrap_servers, TOPICS)
-        settings = {"INGEST_PORT": str(free_port()), "INGEST_PRODUCER": plan.producer}
+        settings = {"INGEST_PORT": str(pick_free_port()), "INGEST_PRODUCER": plan.producer}
 
         def start() -> contextlib.ExitStack:
             life = contextlib.ExitStack()

@@ -16,11 +16,12 @@ import httpx
 import pytest
 
 from neutrality.broker.embedded import EmbeddedKafka
+from neutrality.broker.embedded.ports import pick_free_port
 from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord
 from neutrality.events.cloudevent import event_from_kafka, event_to_document
 from services.ingest.entrypoints.openapi import EXAMPLES
-from tests.support.ingest import DEADLINE_S, STRUCTURED, answers, free_port, running_ingest, wait_for
+from tests.support.ingest import DEADLINE_S, STRUCTURED, answers, running_ingest, wait_for
 
 TOPICS = ("neutrality.ownership", "neutrality.contracts")
 
@@ -133,7 +134,7 @@ def test_a_repeat_is_known_after_a_crash_with_the_folder_lost_and_by_another_ing
 
 
 def test_without_kafka_it_is_live_takes_nothing_and_stops_at_once(tmp_path: Path) -> None:
-    with running_ingest(f"127.0.0.1:{free_port()}", tmp_path / "ingest.log") as (process, client):
+    with running_ingest(f"127.0.0.1:{pick_free_port()}", tmp_path / "ingest.log") as (process, client):
         assert client.get("/health/ready").status_code == 503
         response = send(client, "early")
         assert response.status_code == 503

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import httpx
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from neutrality.broker.embedded.ports import pick_free_port
 from neutrality.broker.memory import MemoryBroker
 from neutrality.identity.directory import StoreInMemory
 from neutrality.model.methodology import load_methodology
@@ -98,16 +98,9 @@ def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
     return document
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running_ingest(servers: str, log: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    port = int(settings.get("INGEST_PORT", "0")) or free_port()
+    port = int(settings.get("INGEST_PORT", "0")) or pick_free_port()
     env = (
         os.environ
         | {"INGEST_PORT": str(port), "INGEST_BOOTSTRAP_SERVERS": servers, "INGEST_DEADLINE_S": str(DEADLINE_S)}
@@ -141,7 +134,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
 @contextmanager
 def served_ingest(broker: MemoryBroker) -> Iterator[str]:
     """Ingest in a thread of this process, over a broker in memory, behind a real socket; yields its URL."""
-    port = free_port()
+    port = pick_free_port()
     started = threading.Event()
 
     async def serve() -> None:
