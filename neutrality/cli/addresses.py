@@ -1,5 +1,6 @@
 """Where the services are: options with environment variables, the same for every subcommand."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -48,3 +49,4 @@ def read_key(file: Path | None) -> str | None:
 DEFAULT_BOOTSTRAP: Final = f"127.0.0.1:{KAFKA_PORT}"
 DEFAULT_INGEST_URL: Final = f"http://127.0.0.1:{INGEST_PORT}"
 DEFAULT_ALERTS_URL: Final = f"http://127.0.0.1:{ALERTS_PORT}"
+AT_THE_TERMINAL: Final = timedelta(seconds=5)  # how long somebody who typed a command waits for a service that does not answer

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from neutrality.cli.addresses import (
+    AT_THE_TERMINAL,
     DEFAULT_BOOTSTRAP,
     DEFAULT_INGEST_URL,
     ApiKeyFile,
@@ -126,7 +127,7 @@ def merge(
         ),
     )
     try:
-        with Client(ingest_url, api_key=read_key(api_key_file)) as client:
+        with Client(ingest_url, api_key=read_key(api_key_file), patience=AT_THE_TERMINAL) as client:
             client.publish(event)
     except EventRejected as error:
         end(f"not merged: {error}", Exit.FAILED)

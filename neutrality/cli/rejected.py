@@ -24,6 +24,7 @@ from neutrality.broker.errors import BrokerError
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader
 from neutrality.broker.port import OutgoingRecord
 from neutrality.cli.addresses import (
+    AT_THE_TERMINAL,
     DEFAULT_BOOTSTRAP,
     DEFAULT_INGEST_URL,
     ApiKeyFile,
@@ -155,7 +156,7 @@ def resend(
     if problems:
         end(f"{len(problems)} of {len(documents)} events are still wrong; nothing was sent", Exit.FAILED)
     try:
-        with Client(ingest_url, api_key=read_key(api_key_file)) as client:
+        with Client(ingest_url, api_key=read_key(api_key_file), patience=AT_THE_TERMINAL) as client:
             results = list(client.publish_all(documents))
     except IngestError as error:
         end(str(error), Exit.UNREACHABLE if error.unreachable else Exit.FAILED)

@@ -1,6 +1,7 @@
 """Alerts arrive at webhook endpoints: signed, once by their id, in order per vendor, each endpoint by itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from services.alerts.domain.endpoint import Endpoint, EndpointTerms, Secret
 from services.alerts.domain.subscription import Subscription
 from services.alerts.tables import ENDPOINTS
 from services.alerts.webhooks import store
+from services.alerts.webhooks.posting import CONNECTIONS
 from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable, new_secret
 from tests.support.alerts import AlertsParts
 from tests.support.assessments import assessment, score
@@ -140,9 +142,11 @@ def test_a_silent_endpoint_slows_no_other(database_url: str) -> None:
         async with serving(database_url) as (parts, client), receiver(then=silent) as dead, receiver() as there:
             await put(client, "dead", dead.url)
             await put(client, "soc", there.url)
+            began_s = time.monotonic()
             raised = [await raise_alert(parts, f"v{number}") for number in range(50)]
             assert sorted(ids(await there.until(50, within_s=5.0))) == sorted(raised)
-            assert len(dead.received) <= 16  # eight at a time, a second each
+            rounds = 1 + int(time.monotonic() - began_s)  # an answer is waited for a second
+            assert len(dead.received) <= CONNECTIONS * rounds
 
     asyncio.run(run())
 
