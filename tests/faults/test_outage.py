@@ -20,7 +20,9 @@ from tests.support.ingest import DEADLINE_S, STRUCTURED, answers, running_ingest
 OUTAGE_S: Final = float(os.environ.get("OUTAGE_S", "12"))  # more than the deadline, the library's own and the watchdog's
 AT_ONCE: Final = 200
 WORKS_AGAIN_S: Final = 60.0
-ANSWER_S: Final = DEADLINE_S + 3.0  # the machine is busy: 200 are answered in the same moment
+ANSWER_S: Final = (
+    DEADLINE_S + 8.0
+)  # 200 are answered in the same moment, beside other tests; what hangs does so for a minute or for ever
 
 
 class Load:
