@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.docker_client import DockerClient
 
-from tests.support.ports import free_low_port
+from neutrality.broker.embedded.ports import pick_free_port
 
 IMAGE = "postgres:17"
 
@@ -32,7 +32,7 @@ def postgres() -> Iterator[str]:
         pytest.skip(f"no engine for containers answers: {error}")
     container = PostgresContainer(IMAGE, driver="asyncpg")
     # a test's data need not outlive the machine
-    container.with_command("postgres -c fsync=off -c max_connections=300").with_bind_ports(5432, free_low_port())
+    container.with_command("postgres -c fsync=off -c max_connections=300").with_bind_ports(5432, pick_free_port())
     with container as running:
         yield running.get_connection_url()
 
