@@ -139,7 +139,8 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
             )
         }
         for name, task in running.items():
-            task.add_done_callback(partial(fail, name))
+            if name != "keys":  # without a file of keys there is nothing to follow
+                task.add_done_callback(partial(fail, name))
         feed.failed.add_done_callback(partial(fail, "feed"))
         feed.start()
         try:
