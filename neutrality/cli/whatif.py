@@ -15,7 +15,7 @@ from neutrality.cli.event_log import LoadedLog, LogFiles, load_log, parse_instan
 from neutrality.cli.exits import Exit, end
 from neutrality.events.assessment import Score
 from neutrality.events.cloudevent import Event
-from neutrality.identity.moving import resolve
+from neutrality.identity.moving import concerned, resolve
 from neutrality.identity.naming import NamesItself
 from neutrality.identity.survey import directory_of
 from neutrality.model.local import LocalRunner
@@ -44,12 +44,12 @@ def whatif(
     """
     assumed = read_assumptions(file)
     known = load_log(bootstrap_servers, log)
-    assumed = _under_canonical_ids(assumed, known)
+    following = _with_what_follows(assumed, known)
     now = datetime.now(UTC) if at is None else at
     runner = LocalRunner(load_methodology(), now)
     runner.apply_together(known.events)
     before = runner.standing_assessments()
-    runner.apply_together(assumed)
+    runner.apply_together(following)
     found = changes(before, runner.standing_assessments())
     if as_json:
         print_json({"at": now, "assumed": len(assumed), "known": len(known.events), "rejected": known.rejected, "changes": found})
@@ -57,13 +57,16 @@ def whatif(
     _show(found, Console(highlight=False, soft_wrap=True))
 
 
-def _under_canonical_ids(assumed: Sequence[Event], known: LoadedLog) -> tuple[Event, ...]:
+def _with_what_follows(assumed: Sequence[Event], known: LoadedLog) -> tuple[Event, ...]:
+    """The assumptions under canonical ids, and what ingest would move because of them: the claims of an entity that is merged, say."""
     directory = directory_of((event for event, _ in known.events), load_methodology())
-    directory.learn(assumed)
+    affected = directory.learn(assumed)
     try:
-        return tuple(resolve(event, directory).event for event in assumed)
+        resolved = tuple(resolve(event, directory).event for event in assumed)
     except NamesItself as error:
         end(str(error), Exit.FAILED)
+    moved = concerned(lambda: ((event, {}) for event, _ in known.events), affected).moves(directory)
+    return (*resolved, *(one.event for one in moved))
 
 
 def _show(found: Sequence[Change], console: Console) -> None:

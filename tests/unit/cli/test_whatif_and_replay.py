@@ -75,6 +75,12 @@ def test_a_plan_moves_the_projected_score_and_says_so(log: str) -> None:
     assert "nothing was published" in result.output
 
 
+def test_a_merger_among_the_assumptions_moves_the_claims_of_who_is_merged(log: str) -> None:
+    google = what_if(log, event("entity", subject="accel", merged_into="meta", day=165))["google"]
+    assert google["after"]["confirmed"] < google["before"]["confirmed"], "what Accel holds is Meta's then"
+    assert {mover["lab"] for mover in google["movers"]} == {"meta"}
+
+
 def test_what_is_known_already_changes_nothing(log: str) -> None:
     result = run("whatif", log, "--log", log, "--at", AFTER, "--json")
     assert json.loads(result.output)["changes"] == []
