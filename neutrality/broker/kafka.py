@@ -5,7 +5,7 @@ idempotent producer may never resolve a future again: `BoundedPublisher` is what
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -177,8 +177,9 @@ class KafkaReader:
         *,
         client_id: str,
         start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning",
+        only: Collection[TopicPartition] | None = None,
     ) -> None:
-        """Partitions that `start` does not name begin at the beginning.
+        """Partitions that `start` does not name begin at the beginning. `only`: these of the topics' partitions.
 
         Raises:
             BrokerUnavailable: Kafka does not answer, or does not know a topic.
@@ -199,18 +200,24 @@ class KafkaReader:
         except (KafkaError, OSError) as error:
             raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
         try:
-            self._assign(topics, start)
+            self._assign(topics, start, only)
         except (KafkaError, BrokerUnavailable) as error:
             self._consumer.close()
             raise BrokerUnavailable(f"cannot read {', '.join(topics)}: {error}") from error
 
-    def _assign(self, topics: Sequence[str], start: Mapping[TopicPartition, int] | Literal["beginning", "end"]) -> None:
+    def _assign(
+        self,
+        topics: Sequence[str],
+        start: Mapping[TopicPartition, int] | Literal["beginning", "end"],
+        only: Collection[TopicPartition] | None,
+    ) -> None:
         self._partitions: list[KafkaTopicPartition] = []
         for topic in topics:
             numbers = self._consumer.partitions_for_topic(topic)
             if not numbers:
                 raise BrokerUnavailable(f"there is no topic {topic}")
-            self._partitions += [KafkaTopicPartition(topic, number) for number in sorted(numbers)]
+            wanted = sorted(number for number in numbers if only is None or (topic, number) in only)
+            self._partitions += [KafkaTopicPartition(topic, number) for number in wanted]
         self._consumer.assign(self._partitions)
         # resolved now: kafka-python's own seek_to_end looks for the end at the first poll, behind what was written meanwhile
         ask: Any = self._consumer.end_offsets if start == "end" else self._consumer.beginning_offsets

@@ -6,7 +6,7 @@ Held to the contract suite that Kafka's adapter is held to. Keys are spread over
 import asyncio
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -40,10 +40,13 @@ class MemoryBroker:
         return MemoryPublisher(self)
 
     def reader(
-        self, topics: Sequence[str], start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning"
+        self,
+        topics: Sequence[str],
+        start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning",
+        only: Collection[TopicPartition] | None = None,
     ) -> "MemoryReader":
-        """A RecordReader on this broker."""
-        return MemoryReader(self, topics, start)
+        """A RecordReader on this broker. `only`: these of the topics' partitions."""
+        return MemoryReader(self, topics, start, only)
 
     def fail_with(self, error: BrokerError | None) -> None:
         """From now on publishing raises `error`; None: it works again."""
@@ -138,11 +141,16 @@ class MemoryReader:
     """A RecordReader in memory."""
 
     def __init__(
-        self, broker: MemoryBroker, topics: Sequence[str], start: Mapping[TopicPartition, int] | Literal["beginning", "end"]
+        self,
+        broker: MemoryBroker,
+        topics: Sequence[str],
+        start: Mapping[TopicPartition, int] | Literal["beginning", "end"],
+        only: Collection[TopicPartition] | None,
     ) -> None:
         """Made by `MemoryBroker.reader`."""
         self._broker = broker
-        self._partitions = tuple(partition for topic in topics for partition in broker.partitions(topic))
+        every = [partition for topic in topics for partition in broker.partitions(topic)]
+        self._partitions = tuple(partition for partition in every if only is None or partition in only)
         if start == "end":
             self._positions = {partition: broker.end_offset(partition) for partition in self._partitions}
         else:

@@ -89,7 +89,7 @@ def all_published(outcomes: Sequence[PublishedRecord | BrokerError]) -> tuple[Pu
 
 
 class RecordReader(Protocol):
-    """Reads all partitions of some topics from given offsets, outside any consumer group; blocking, for use in one thread."""
+    """Reads partitions of some topics from given offsets, outside any consumer group; blocking, for use in one thread."""
 
     def partitions(self) -> tuple[TopicPartition, ...]:
         """All that it reads."""

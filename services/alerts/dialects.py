@@ -18,13 +18,24 @@ class Turn(IntEnum):
     """What writers of several instances take turns for, until their transactions end. Numbers of PostgreSQL's advisory locks."""
 
     MIGRATING = 7_263_001
-    POSITIONS = 7_263_002
+    TERMS = 7_263_002
+    POSITIONS = 7_263_003  # the last one that a transaction takes
 
 
-async def take_turn(connection: AsyncConnection, turn: Turn) -> None:
-    """Wait until no other transaction has this turn. On SQLite every transaction that writes is alone."""
+async def take_turn(connection: AsyncConnection, turn: Turn, *, shared: bool = False) -> None:
+    """Wait until no other transaction has this turn; those that share it do not wait for one another.
+
+    On SQLite every transaction that writes is alone.
+    """
     if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(int(turn))))
+        lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        await connection.execute(select(lock(int(turn))))
+
+
+async def notify(connection: AsyncConnection, channel: str, payload: bytes) -> None:
+    """Tell whoever listens, once this is committed. SQLite has one instance alone."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_notify(channel, payload.decode())))
 
 
 def insert_into(dialect: str, table: Table) -> Any:

@@ -6,7 +6,7 @@ between what is stored and what comes in.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,13 +27,16 @@ from neutrality.http import (
     add_problem_handlers,
     problem_responses,
 )
+from services.alerts import outbox
 from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
 from services.alerts.database import Database
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms
 from services.alerts.gate import LabGate
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.news import News
 from services.alerts.settings import AlertsSettings
+from services.alerts.state import assessments_of, subscriptions_of
 from services.alerts.webhooks.http import EndpointsApi
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -56,16 +59,15 @@ class Commits:
         self._waiting: dict[str, asyncio.Event] = {}
         self.closed = False
 
-    def notify(self, labs: Iterable[str]) -> None:
-        """Alerts to these labs were committed."""
-        for lab in set(labs):
-            if (waiting := self._waiting.pop(lab, None)) is not None:
-                waiting.set()
+    def hear(self, news: News) -> None:
+        """Alerts were committed, by whichever instance."""
+        for lab in [lab for lab in self._waiting if news.concerns(lab)]:
+            self._waiting.pop(lab).set()
 
     def close(self) -> None:
         """The service stops: streams end."""
         self.closed = True
-        self.notify(list(self._waiting))
+        self.hear(News(everything=True))
 
     def next(self, lab: str) -> asyncio.Event:
         """Set by the next commit. Take it before looking into the database, so that nothing comes between."""
@@ -126,11 +128,11 @@ def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None
 
     @app.get(path, tags=["subscriptions"], summary="A lab's subscriptions", response_class=Response)
     async def list_subscriptions(lab: LabId) -> Response:
-        return json_answer({"subscriptions": [_document(found) for found in await database.subscriptions(lab)]})
+        return json_answer({"subscriptions": [_document(found) for found in await database.read(subscriptions_of, lab)]})
 
     @app.get(path + "/{name}", tags=["subscriptions"], summary="One subscription", response_class=Response, responses=_UNKNOWN)
     async def get_subscription(lab: LabId, name: Name) -> Response:
-        found = next((found for found in await database.subscriptions(lab) if found.name == name), None)
+        found = next((found for found in await database.read(subscriptions_of, lab) if found.name == name), None)
         if found is None:
             raise not_found(f"{lab} has no subscription {name!r}")
         return json_answer(_document(found))
@@ -161,7 +163,8 @@ def _add_alerts(
         after: Annotated[str | None, Query(description="Id of the last alert seen.")] = None,
         limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
     ) -> Response:
-        found = await database.alerts(lab, await _position(database, lab, after) if after is not None else 0, limit)
+        position = await _position(database, lab, after) if after is not None else 0
+        found = await database.read(outbox.alerts_behind, lab, position, limit)
         return json_answer({"alerts": [stored.alert for stored in found]})
 
     @app.get(
@@ -185,7 +188,7 @@ def _add_alerts(
         if last_event_id:
             position = await _position(database, lab, last_event_id)
         else:
-            position = 0 if start == "beginning" else await database.last_position()
+            position = 0 if start == "beginning" else await database.read(outbox.last_position)
         may_go_on = partial(gate.lets_in, request.headers.get("authorization"), lab)
         return EventSourceResponse(
             _events(lab, position, database, commits, metrics, may_go_on), ping=settings.heartbeat_s, send_timeout=30.0
@@ -199,7 +202,7 @@ async def _events(
     try:
         while not commits.closed and may_go_on():
             committed = commits.next(lab)
-            found = await database.alerts(lab, position, _PAGE)
+            found = await database.read(outbox.alerts_behind, lab, position, _PAGE)
             for stored in found:
                 position = stored.position
                 metrics.delivered.labels("sse").inc()
@@ -216,7 +219,7 @@ def _add_vendors(app: FastAPI, database: Database) -> None:
 
     @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
     async def list_vendors(lab: towards = None) -> Response:
-        return json_answer({"vendors": [_vendor(found, lab) for found in await database.vendors()]})
+        return json_answer({"vendors": [_vendor(found, lab) for found in (await database.read(assessments_of)).values()]})
 
     @app.get(
         "/vendors/{vendor}",
@@ -226,7 +229,7 @@ def _add_vendors(app: FastAPI, database: Database) -> None:
         responses=_UNKNOWN,
     )
     async def get_vendor(vendor: VendorId, lab: towards = None) -> Response:
-        found = await database.vendor(vendor)
+        found = (await database.read(assessments_of, [vendor])).get(vendor)
         if found is None:
             raise not_found(f"nothing is known of a vendor {vendor!r}")
         return json_answer({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
@@ -248,7 +251,7 @@ def _vendor(found: Assessment, lab: str | None) -> dict[str, Any]:
 
 
 async def _position(database: Database, lab: str, alert_id: str) -> int:
-    position = await database.position_of(lab, alert_id)
+    position = await database.read(outbox.position_of, lab, alert_id)
     if position is None:
         raise not_found(f"{lab} has no alert {alert_id[:80]!r}; leave it out to begin anew")
     return position
@@ -271,7 +274,7 @@ def openapi_document() -> str:
     metrics = AlertsMetrics(registry)
     # no request is ever made to this application
     nothing = cast("Any", None)
-    intake = Intake(nothing, metrics, nothing, clock=_epoch, committed=lambda _: None)
+    intake = Intake(nothing, metrics, nothing, clock=_epoch)
     endpoints = EndpointsApi(nothing, intake, nothing, nothing, nothing, allow_http=False, allowed=())
     gate = LabGate(None, metrics, clock=_epoch)
     settings = AlertsSettings.model_construct()

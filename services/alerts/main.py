@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import random
+import secrets
 import signal
 import sys
 import time
@@ -24,20 +25,21 @@ from sqlalchemy.exc import DBAPIError
 
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
 from neutrality.broker.port import RecordReader, TopicPartition
-from neutrality.events.alert import Alert
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.key_file import KeysUnusable
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import SCORES, Topic
-from services.alerts.database import Database, DatabaseInUse
+from services.alerts import state
+from services.alerts.database import Database, DatabaseInUse, DatabaseUnavailable
 from services.alerts.delivery import Delivery
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
+from services.alerts.leases import SCORE_PARTITION, TOPIC, Leases, offer
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.migrations import SchemaMismatch
-from services.alerts.scores import ScoreFeed
+from services.alerts.scores import FIRST_PAUSE_S, LONGEST_PAUSE_S, Partitions, ScoreFeed
 from services.alerts.settings import AlertsSettings
 from services.alerts.survey import ShownScores, Survey
 from services.alerts.topics import EnsuredTopics
@@ -66,8 +68,9 @@ def main() -> int:
 
 async def run(settings: AlertsSettings) -> int:
     """One instance's life; returns the exit code."""
+    instance = secrets.token_hex(8)
     try:
-        database = await Database.open(settings.database())
+        database = await _open_database(settings, instance)
     except (DatabaseInUse, SchemaMismatch, DBAPIError, OSError) as error:
         log.error("database_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
@@ -75,7 +78,7 @@ async def run(settings: AlertsSettings) -> int:
         sealer = Sealer.of(settings.key_file, make=settings.is_sqlite)  # several instances must not make one each
         async with database.reading() as connection:
             await endpoints_of(connection, sealer)  # a wrong key is told at the start
-        return await _serve(settings, database, sealer)
+        return await _serve(settings, database, sealer, instance)
     except (KeysUnusable, SecretKeysUnusable, OSError) as error:
         log.error("keys_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
         return EXIT_MISUSE
@@ -83,7 +86,7 @@ async def run(settings: AlertsSettings) -> int:
         await database.close()
 
 
-async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -> int:
+async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, instance: str) -> int:
     registry = CollectorRegistry()
     metrics = AlertsMetrics(registry)
     commits = Commits()
@@ -92,11 +95,6 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     topics = EnsuredTopics(partial(_ensure, settings))
     delivery = Delivery(database, publisher, topics, metrics, now_ms=lambda: time.time() * 1000)  # noqa: TID251 - the shell's clock
 
-    def committed(alerts: Sequence[Alert]) -> None:
-        commits.notify(alert.lab for alert in alerts)
-        delivery.offer(alerts)
-        webhooks.committed(alert.lab for alert in alerts)
-
     def clock() -> datetime:
         return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
@@ -104,14 +102,21 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
     webhooks = Webhooks(
         database, sealer, metrics, clock=clock, chance=random.random, allowed=allowed, timeout_s=settings.webhook_timeout_s
     )
-    intake = Intake(database, metrics, sealer, clock=clock, committed=committed)
+    intake = Intake(database, metrics, sealer, clock=clock)
     endpoints = EndpointsApi(database, intake, sealer, webhooks, clock, allow_http=settings.webhook_allow_http, allowed=allowed)
-    feed = ScoreFeed(partial(_open_reader, settings), intake.apply, await database.offsets(), on_error=metrics.broker_errors.inc)
+    feed = ScoreFeed(
+        partial(_open_reader, settings), partial(_stored, database, intake), intake.apply, on_error=metrics.broker_errors.inc
+    )
+    leases = Leases(database, instance, {SCORE_PARTITION: feed, TOPIC: delivery}, clock=clock)
+    async with database.transaction() as connection:
+        await offer(connection, SCORE_PARTITION, [str(number) for number in range(settings.partitions)])
+    for listener in (commits.hear, delivery.hear, webhooks.hear, leases.hear):
+        database.follow(listener)
     survey = Survey(
         database,
         metrics,
         ShownScores(registry),
-        open_reader=partial(_open_reader, settings, {}),
+        open_reader=partial(_open_reader, settings),
         shown=settings.shown_vendors,
         clock=clock,
     )
@@ -128,7 +133,6 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await delivery.load()  # before anything new can be offered: order per vendor
         running = {
             name: asyncio.create_task(work, name=name)
             for name, work in (
@@ -136,6 +140,8 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
                 ("webhooks", webhooks.run()),
                 ("keys", gate.follow()),
                 ("survey", survey.run()),
+                ("news", database.listen()),
+                ("leases", leases.run()),
             )
         }
         for name, task in running.items():
@@ -146,6 +152,8 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
         try:
             yield
         finally:
+            running["leases"].cancel()  # what others may go on with is given back first
+            await asyncio.gather(running["leases"], return_exceptions=True)
             await feed.stop()
             for task in running.values():
                 task.cancel()
@@ -153,7 +161,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer) -
             await publisher.close()
 
     async def is_ready() -> bool:
-        return feed.is_reading and await publisher.is_reachable()
+        return leases.are_renewed and feed.is_ready and await publisher.is_reachable()
 
     app = build_app(
         settings,
@@ -178,6 +186,30 @@ def _ensure(settings: AlertsSettings, topics: Sequence[Topic]) -> None:
     )
 
 
-def _open_reader(settings: AlertsSettings, offsets: Mapping[TopicPartition, int]) -> RecordReader:
+def _open_reader(settings: AlertsSettings, since: Mapping[TopicPartition, int] | None = None) -> RecordReader:
+    """Of the partitions that are named, from there; or of all."""
     _ensure(settings, [SCORES])
-    return KafkaReader(settings.bootstrap_servers, [SCORES.name], client_id="neutrality-alerts", start=offsets)
+    return KafkaReader(
+        settings.bootstrap_servers,
+        [SCORES.name],
+        client_id="neutrality-alerts",
+        start=since or "beginning",
+        only=None if since is None else since.keys(),
+    )
+
+
+async def _stored(database: Database, intake: Intake, partitions: Partitions) -> Mapping[TopicPartition, int]:
+    intake.forget()  # another instance may have read them meanwhile
+    return await database.read(state.offsets_of, partitions)
+
+
+async def _open_database(settings: AlertsSettings, instance: str) -> Database:
+    """Waits for a server that does not answer yet."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return await Database.open(settings.database(), instance)
+        except DatabaseUnavailable as error:
+            log.warning("database_awaited", error=str(error), retry_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)

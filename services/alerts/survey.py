@@ -18,8 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from neutrality.broker.port import BrokerError, RecordReader
 from neutrality.events.assessment import Assessment, Attribution, attribute
-from services.alerts.database import Database, assessments_of
+from services.alerts import outbox
+from services.alerts.database import Database, DatabaseUnavailable
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.state import assessments_of, offsets_of
 from services.alerts.tables import VENDORS
 
 LOOK_S: Final = 5.0
@@ -136,12 +138,12 @@ class Survey:
             self._let_go()
             self._metrics.broker_errors.inc()
             log.warning("survey_postponed", error=str(error))
-        except (SQLAlchemyError, OSError) as error:
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("survey_postponed", error=type(error).__name__)
 
     async def _look_at_outbox(self) -> None:
-        oldest = await self._database.outbox(0, 1)
-        age_s = (self._clock() - datetime.fromisoformat(oldest[0].alert.raised_at)).total_seconds() if oldest else 0.0
+        oldest = await self._database.read(outbox.oldest_undelivered)
+        age_s = 0.0 if oldest is None else (self._clock() - datetime.fromisoformat(oldest.raised_at)).total_seconds()
         self._metrics.outbox_oldest.set(max(0.0, age_s))
 
     async def _look_at_scores(self) -> None:
@@ -155,7 +157,7 @@ class Survey:
         if self._reader is None:
             self._reader = await asyncio.to_thread(self._open_reader)
         ends = await asyncio.to_thread(self._reader.end_offsets)
-        known = await self._database.offsets()
+        known = await self._database.read(offsets_of)
         self._metrics.lag.set(sum(max(0, end - known.get(partition, 0)) for partition, end in ends.items()))
 
     def _let_go(self) -> None:

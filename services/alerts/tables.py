@@ -19,6 +19,8 @@ OFFSETS = Table(
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BIG, nullable=False),
 )
+# rises with every change of subscriptions, endpoints and whatever else is remembered of what labs wish
+REVISIONS = Table("revisions", METADATA, Column("name", String, primary_key=True), Column("number", BIG, nullable=False))
 SUBSCRIPTIONS = Table(
     "subscriptions",
     METADATA,
@@ -98,4 +100,15 @@ ATTEMPTS = Table(
     Column("duration_ms", Float, nullable=False),
     Index("attempts_by_endpoint", "lab", "name", "number"),
     Index("attempts_by_time", "at_ms"),
+)
+
+# several instances
+INSTANCES = Table("instances", METADATA, Column("id", String, primary_key=True), Column("until_ms", BIG, nullable=False))
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False, server_default=""),
+    Column("until_ms", BIG, nullable=False, server_default="0"),
 )

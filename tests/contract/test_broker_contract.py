@@ -5,7 +5,7 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -35,6 +35,7 @@ from neutrality.broker.port import (
 from neutrality.topics import Topic
 
 PARTITIONS = 3
+Start = Mapping[TopicPartition, int] | Literal["beginning", "end"]
 _numbers = count(1)
 
 
@@ -43,9 +44,7 @@ class Broker(Protocol):
 
     def publisher(self) -> RecordPublisher: ...
 
-    def reader(
-        self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning"
-    ) -> RecordReader: ...
+    def reader(self, topic: str, start: Start = "beginning", only: Collection[TopicPartition] | None = None) -> RecordReader: ...
 
     def topic(self) -> str: ...
 
@@ -58,8 +57,8 @@ class InMemory:
     def publisher(self) -> RecordPublisher:
         return self._broker.publisher()
 
-    def reader(self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning") -> RecordReader:
-        self.opened.append(self._broker.reader([topic], start))
+    def reader(self, topic: str, start: Start = "beginning", only: Collection[TopicPartition] | None = None) -> RecordReader:
+        self.opened.append(self._broker.reader([topic], start, only))
         return self.opened[-1]
 
     def topic(self) -> str:
@@ -75,8 +74,8 @@ class OnKafka:
     def publisher(self) -> RecordPublisher:
         return self._publisher(self._servers, client_id="contract")
 
-    def reader(self, topic: str, start: Mapping[TopicPartition, int] | Literal["beginning", "end"] = "beginning") -> RecordReader:
-        self.opened.append(KafkaReader(self._servers, [topic], client_id="contract", start=start))
+    def reader(self, topic: str, start: Start = "beginning", only: Collection[TopicPartition] | None = None) -> RecordReader:
+        self.opened.append(KafkaReader(self._servers, [topic], client_id="contract", start=start, only=only))
         return self.opened[-1]
 
     def topic(self) -> str:
@@ -152,6 +151,19 @@ def test_a_reader_goes_on_from_the_offsets_that_it_is_given(broker: Broker) -> N
     assert reader.end_offsets()[topic, partition] == reader.positions()[topic, partition] == 10
     assert reader.beginning_offsets()[topic, partition] == 0
     assert len(reader.partitions()) == PARTITIONS
+
+
+def test_a_reader_of_some_partitions_sees_no_others(broker: Broker) -> None:
+    topic = broker.topic()
+    places = publish(broker, [record(topic, str(number), str(number)) for number in range(20)])
+    mine = (topic, places[0][0])
+    reader = broker.reader(topic, only=[mine])
+    expected = [str(number).encode() for number, place in enumerate(places) if (topic, place[0]) == mine]
+    assert len(expected) < len(places)
+    assert [item.value for item in read(reader, len(expected))] == expected
+    assert reader.poll(timedelta(milliseconds=300)) == ()
+    assert reader.partitions() == (mine,)
+    assert set(reader.end_offsets()) == {mine}
 
 
 def test_a_reader_passes_over_what_it_is_told_to(broker: Broker) -> None:

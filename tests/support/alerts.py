@@ -20,7 +20,9 @@ from services.alerts.delivery import Delivery
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
+from services.alerts.leases import TOPIC, Leases
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.state import assessments_of, offsets_of
 from services.alerts.webhooks.http import EndpointsApi
 from services.alerts.webhooks.sealing import Sealer
 from services.alerts.webhooks.worker import Webhooks
@@ -29,6 +31,7 @@ NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
 ALLOWED = (ip_network("127.0.0.0/8"),)
 SCHEDULE_S = (0.05, 0.05, 0.05)
 _offsets = itertools.count()
+_instances = itertools.count(1)
 
 
 def _now() -> datetime:
@@ -46,7 +49,7 @@ class _TopicsThere:
 class AlertsParts:
     """One instance over one database."""
 
-    def __init__(self, database: Database, broker: MemoryBroker) -> None:
+    def __init__(self, database: Database, broker: MemoryBroker, instance: str) -> None:
         self.database = database
         self.broker = broker
         self.registry = CollectorRegistry()
@@ -67,20 +70,31 @@ class AlertsParts:
             timeout_s=1.0,
             schedule_s=SCHEDULE_S,
         )
-        self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW, committed=self._committed)
+        self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW)
+        self.leases = Leases(database, instance, {TOPIC: self.delivery}, clock=_now)
+        for listener in (self.commits.hear, self.delivery.hear, self.webhooks.hear, self.leases.hear):
+            database.follow(listener)
         self.endpoints = EndpointsApi(database, self.intake, self.sealer, self.webhooks, _now, allow_http=True, allowed=ALLOWED)
-
-    def _committed(self, raised: Sequence[Alert]) -> None:
-        self.commits.notify(alert.lab for alert in raised)
-        self.delivery.offer(raised)
-        self.webhooks.committed(alert.lab for alert in raised)
 
     def gate(self, keys: Path | None = None) -> LabGate:
         self.gates.append(LabGate(keys, self.metrics, clock=_now))
         return self.gates[-1]
 
     async def take_in(self, *found: Assessment) -> tuple[Alert, ...]:
-        return await self.intake.apply(records(found))
+        return await self.apply(records(found))
+
+    async def apply(self, batch: Sequence[ConsumedRecord]) -> tuple[Alert, ...]:
+        places = {(record.topic, record.partition) for record in batch}
+        known = await self.database.read(offsets_of, places)
+        return await self.intake.apply(batch, {place: known.get(place, 0) for place in places})
+
+    async def vendor(self, vendor: str) -> Assessment | None:
+        return (await self.database.read(assessments_of, [vendor])).get(vendor)
+
+    async def deliver(self) -> None:
+        """To the topics of the labs that are this instance's."""
+        await self.leases.tick()
+        await self.delivery.work_off()
 
     def received(self, lab: str) -> list[Alert]:
         return [parse_alert(record.value or b"") for record in self.broker.records(alerts_topic(lab).name)]
@@ -88,9 +102,10 @@ class AlertsParts:
 
 @asynccontextmanager
 async def alerts(url: str, broker: MemoryBroker | None = None) -> AsyncIterator[AlertsParts]:
-    database = await Database.open(url)
+    instance = f"instance-{next(_instances)}"
+    database = await Database.open(url, instance)
     try:
-        yield AlertsParts(database, broker or MemoryBroker())
+        yield AlertsParts(database, broker or MemoryBroker(), instance)
     finally:
         await database.close()
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from neutrality.events.vocabulary import Wire, iso
 from neutrality.http import Fault, HttpProblem, problem_responses
+from services.alerts import outbox
 from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
 from services.alerts.database import Database
 from services.alerts.domain.addresses import Network, refusal
@@ -64,7 +65,6 @@ class EndpointsApi:
         """Write it, and serve it as it is now."""
         async with self.intake.changing() as connection:
             await store.put(connection, endpoint, self.sealer)
-        await self.webhooks.changed(endpoint.lab, endpoint.name)
 
     def check(self, terms: EndpointTerms) -> None:
         """Raises HttpProblem: nothing may be sent to this URL. A name is judged when it is connected to, each time."""
@@ -139,7 +139,6 @@ class EndpointsApi:
                 gone = await store.remove(connection, (lab, name))
             if not gone:
                 raise not_found(f"{lab} has no endpoint {name!r}")
-            await self.webhooks.changed(lab, name)
             return Response(status_code=HTTPStatus.NO_CONTENT)
 
     def _add_actions(self, app: FastAPI) -> None:
@@ -199,13 +198,13 @@ class EndpointsApi:
             """Under the ids that they had, whatever became of them before and whichever subscription they are of."""
             wanted = await read_body(request, Replay, "invalid-replay")
             await self.find(lab, name)
-            places = [await self.database.position_of(lab, identity) for identity in (wanted.first, wanted.last or wanted.first)]
+            ends = (wanted.first, wanted.last or wanted.first)
+            places = [await self.database.read(outbox.position_of, lab, identity) for identity in ends]
             if places[0] is None or places[1] is None:
                 raise not_found(f"{lab} has no such alert")
             async with self.database.transaction() as connection:
                 now_ms = int(self.clock().timestamp() * 1000)
                 count = await store.deliver_again(connection, (lab, name), places[0], places[1], now_ms)
-            self.webhooks.committed([lab])
             return json_answer({"alerts": count}, HTTPStatus.ACCEPTED)
 
         @app.get(

@@ -9,10 +9,11 @@ from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.events.alert import Alert, parse_alert
-from services.alerts import dialects
+from services.alerts import dialects, leases
 from services.alerts.dialects import BIG, insert_into
 from services.alerts.domain.attempts import Attempt, State
 from services.alerts.domain.endpoint import Endpoint, EndpointTerms
+from services.alerts.news import news_of
 from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, ENDPOINTS
 from services.alerts.webhooks.sealing import Sealer
 
@@ -64,12 +65,16 @@ async def put(connection: AsyncConnection, endpoint: Endpoint, sealer: Sealer) -
         "failing_since_ms": endpoint.failing_since_ms,
     }
     await connection.execute(dialects.put(connection, ENDPOINTS), values)
+    await leases.offer(connection, leases.ENDPOINT, [f"{endpoint.lab}/{endpoint.name}"])
+    news_of(connection).endpoints.add((endpoint.lab, endpoint.name))
 
 
 async def remove(connection: AsyncConnection, key: Key) -> bool:
     """An endpoint with its deliveries and its log; whether there was one."""
     for table in (ATTEMPTS, DELIVERIES):
         await connection.execute(delete(table).where(table.c.lab == key[0], table.c.name == key[1]))
+    await leases.withdraw(connection, leases.ENDPOINT, f"{key[0]}/{key[1]}")
+    news_of(connection).endpoints.add(key)
     gone = await connection.execute(delete(ENDPOINTS).where(ENDPOINTS.c.lab == key[0], ENDPOINTS.c.name == key[1]))
     return gone.rowcount > 0
 
@@ -111,6 +116,7 @@ async def deliver_again(connection: AsyncConnection, key: Key, first: int, last:
     anew = {"state": "pending", "attempts": 0, "due_ms": now_ms}
     statement = insert_into(connection.dialect.name, DELIVERIES).from_select(_COLUMNS, query)
     done = await connection.execute(statement.on_conflict_do_update(index_elements=["lab", "name", "alert"], set_=anew))
+    news_of(connection).labs.add(key[0])
     return done.rowcount
 
 

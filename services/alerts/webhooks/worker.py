@@ -7,7 +7,7 @@ committed together, for all endpoints.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,7 @@ from services.alerts.domain.addresses import Network
 from services.alerts.domain.attempts import SCHEDULE_S, Attempt, next_state, why_disabled
 from services.alerts.domain.endpoint import Endpoint
 from services.alerts.metrics import AlertsMetrics
+from services.alerts.news import News
 from services.alerts.webhooks import store
 from services.alerts.webhooks.posting import CONNECTIONS, Poster, message_of
 from services.alerts.webhooks.sealing import Sealer
@@ -51,7 +52,7 @@ class _Line:
 
 
 class Webhooks:
-    """`run` serves every endpoint until it is cancelled; `changed` tells it of endpoints, `committed` of alerts."""
+    """`run` serves every endpoint until it is cancelled; `hear` tells it of endpoints and alerts."""
 
     def __init__(  # noqa: PLR0913 - what main has made
         self,
@@ -74,26 +75,26 @@ class Webhooks:
         self._recorded = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def committed(self, labs: Iterable[str]) -> None:
-        """Alerts of these labs were committed."""
-        wanted = set(labs)
+    def hear(self, news: News) -> None:
+        """Alerts were committed, deliveries were asked for again, endpoints were changed."""
         for (lab, _), line in self._lines.items():
-            if lab in wanted:
+            if news.concerns(lab):
                 line.may_wait = True
                 line.wake.set()
+        for key in news.endpoints:
+            self._serve_anew(key)
 
-    async def changed(self, lab: str, name: str) -> None:
-        """An endpoint was made, changed, enabled or removed, or deliveries were asked for again."""
-        line = self._lines.pop((lab, name), None)
-        if line is not None and line.task is not None:
-            await _ended(line.task)
-        self._serve((lab, name))
+    def _serve_anew(self, key: Key) -> None:
+        """As the endpoint is now."""
+        line = self._lines.pop(key, None)
+        self._serve(key, after=None if line is None else line.task)
 
     async def run(self) -> None:
         """Serve. An error that no endpoint causes, such as a database that cannot be written, ends it."""
         async with self._database.reading() as connection:
             for endpoint in await store.endpoints(connection, self._sealer):
-                self._serve((endpoint.lab, endpoint.name))
+                if (endpoint.lab, endpoint.name) not in self._lines:
+                    self._serve((endpoint.lab, endpoint.name))
         parts = [asyncio.create_task(self._record()), asyncio.create_task(self._clean())]
         try:
             done, _ = await asyncio.wait([*parts, self._failed], return_when=asyncio.FIRST_COMPLETED)
@@ -123,9 +124,9 @@ class Webhooks:
     def _poster(self) -> Poster:
         return Poster(self._allowed, timeout_s=self._timeout_s)
 
-    def _serve(self, key: Key) -> None:
+    def _serve(self, key: Key, after: "asyncio.Task[None] | None" = None) -> None:
         line = _Line(key, asyncio.Event())
-        line.task = asyncio.create_task(self._work_off(line), name="serves an endpoint")
+        line.task = asyncio.create_task(self._work_off(line, after), name="serves an endpoint")
         line.task.add_done_callback(self._line_ended)
         self._lines[key] = line
 
@@ -133,8 +134,10 @@ class Webhooks:
         if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _work_off(self, line: _Line) -> None:
-        """Until the endpoint is disabled, or changed: then another line serves it."""
+    async def _work_off(self, line: _Line, after: "asyncio.Task[None] | None") -> None:
+        """Until the endpoint is disabled, or changed: then another line serves it, after this one."""
+        if after is not None:
+            await _ended(after)
         async with self._database.reading() as connection:
             endpoint = next(iter(await store.endpoints(connection, self._sealer, *line.key)), None)
         if endpoint is None or endpoint.disabled is not None:

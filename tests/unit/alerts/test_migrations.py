@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.alerts.database import Database
 from services.alerts.domain.subscription import Subscription
 from services.alerts.migrations import SchemaMismatch
+from services.alerts.outbox import alerts_behind
+from services.alerts.state import subscriptions_of
 from services.alerts.tables import METADATA
 from tests.support.alerts import alerts
 from tests.support.assessments import assessment, score
@@ -56,17 +58,20 @@ def test_a_file_from_before_revisions_is_taken_over_with_all_that_is_in_it(sqlit
 
     async def run() -> None:
         async with alerts(sqlite_url) as parts:
-            assert await parts.database.subscriptions("google") == (DESK,)
-            known = await parts.database.vendor("scale-ai")
+            assert await parts.database.read(subscriptions_of, "google") == (DESK,)
+            known = await parts.vendor("scale-ai")
             assert known is not None
-            assert [told.alert.rule for told in await parts.database.alerts("google", 0, 10)] == ["score_drop", "grade"]
+            assert [told.alert.rule for told in await parts.database.read(alerts_behind, "google", 0, 10)] == [
+                "score_drop",
+                "grade",
+            ]
             async with parts.database.reading() as connection:
                 assert await connection.run_sync(_differences) == []
             # and it goes on from there
             fallen = score(known.headline.confirmed - 50.0, grade="N5")
             assert len(await parts.take_in(assessment(known.version + 1, fallen, vendor="scale-ai"))) == 2
         async with alerts(sqlite_url) as parts:
-            assert len(await parts.database.alerts("google", 0, 10)) == 4
+            assert len(await parts.database.read(alerts_behind, "google", 0, 10)) == 4
 
     asyncio.run(run())
 

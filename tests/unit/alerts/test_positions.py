@@ -6,8 +6,9 @@ import random
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.events.alert import Alert
-from services.alerts.database import Database, add_alerts
+from services.alerts.database import Database
 from services.alerts.dialects import add
+from services.alerts.outbox import add_alerts
 from services.alerts.tables import ALERTS
 from tests.support.alerts import alerts
 from tests.support.assessments import score

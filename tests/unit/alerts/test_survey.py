@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 
@@ -15,6 +16,7 @@ from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.topics import SCORES
 from services.alerts.domain.subscription import Subscription
+from services.alerts.state import assessments_of
 from services.alerts.survey import ShownScores, Survey, moved_by
 from tests.support.alerts import NOW, AlertsParts, alerts
 from tests.support.assessments import STAKE, assessment, score
@@ -44,7 +46,7 @@ def test_the_outboxs_age_is_that_of_the_oldest_alert_that_kafka_does_not_have(da
             await parts.take_in(assessment(1, score(100.0)), assessment(2, score(60.8), losses={STAKE: 0.5}))
             await survey.look()
             assert parts.registry.get_sample_value("alerts_outbox_oldest_seconds") == 90.0
-            await parts.delivery.work_off()
+            await parts.deliver()
             await parts.delivery.mark()
             await survey.look()
             assert parts.registry.get_sample_value("alerts_outbox_oldest_seconds") == 0.0
@@ -137,9 +139,8 @@ def test_kafka_and_the_database_away_are_counted_and_end_nothing(postgres_url: s
                 await connection.exec_driver_sql("DROP TABLE vendors")
             await survey.look()
             assert parts.registry.get_sample_value("alerts_database_errors_total") == 1.0
-            try:
-                await parts.database.vendors()
-            except DBAPIError:
-                assert parts.registry.get_sample_value("alerts_database_errors_total") == 2.0
+            with pytest.raises(DBAPIError):
+                await parts.database.read(assessments_of)
+            assert parts.registry.get_sample_value("alerts_database_errors_total") == 2.0
 
     asyncio.run(run())

@@ -178,7 +178,6 @@ def test_an_endpoint_that_failed_for_days_is_disabled(database_url: str) -> None
             failing = Endpoint(LAB, "soc", EndpointTerms(url=there.url), (new_secret(),), failing_since_ms=since_ms)
             async with parts.intake.changing() as connection:
                 await store.put(connection, failing, parts.sealer)
-            await parts.webhooks.changed(LAB, "soc")
             await raise_alert(parts)
             async with asyncio.timeout(5.0):
                 while (found := (await client.get(f"/labs/{LAB}/endpoints/soc")).json())["disabled"] is None:

@@ -30,7 +30,7 @@ def test_a_trace_goes_from_the_event_through_assessment_and_alert_to_the_labs_to
         async with alerts(sqlite_url) as parts:
             await parts.intake.put_subscription(Subscription(lab="google", name="desk"))
             await parts.take_in(first, fall)
-            await parts.delivery.work_off()
+            await parts.deliver()
             [record, *_] = parts.broker.records("neutrality.alerts.google")
             assert dict(record.headers)["ce_traceparent"] == TRACEPARENT.encode()
             observed = [sample for metric in parts.registry.collect() for sample in metric.samples if sample.exemplar]
