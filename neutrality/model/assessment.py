@@ -17,13 +17,13 @@ from neutrality.model.claims import Standing
 from neutrality.model.explanation import named_in, note_of
 from neutrality.model.facts import Facts
 from neutrality.model.governance import governance_influence, governance_ties
-from neutrality.model.methodology import Methodology
+from neutrality.model.methodology import Limits, Methodology
 from neutrality.model.ownership import Allotted, integrated, levels
 from neutrality.model.picture import Holdings, Note
 from neutrality.model.profile import NO_EXPOSURE, Exposure, LabExposure
 from neutrality.model.revenue import Spending, revenue_influence
 from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
-from neutrality.model.votes import blocks, control_level, power
+from neutrality.model.votes import blocks, control_level, control_level_in, power
 
 _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what is left of 100 points is far under any rounding
 _NO_INFLUENCE: Final = 1e-12
@@ -60,7 +60,7 @@ def terms_of(
             ("governance", *_governance(lab, facts, view, methodology)),
             ("ownership", *_ownership(lab, facts, held, view, reach)),
             ("revenue", *_revenue(lab, facts, spending)),
-            ("votes", *_votes(lab, labs, facts, held, view, reach)),
+            ("votes", *_votes(lab, labs, facts, held, view, reach, methodology.limits)),
         )
         for channel, influence, weighted in influences:
             if influence <= _NO_INFLUENCE:
@@ -167,7 +167,7 @@ def _reach(
     if own is not None:
         return own[lab].of(view.name) if lab in own else NO_EXPOSURE
     by_level, _ = levels(lab, held.equity, facts.parties, view, methodology.limits)
-    return Exposure(by_level, control_level(lab, held.votes, held.appointers, facts.parties, view, methodology.limits))
+    return Exposure(by_level, control_level(lab, held.futures, facts.parties, view, methodology.limits))
 
 
 def _ownership(lab: str, facts: Facts, held: Holdings, view: View, reach: Mapping[str, Exposure]) -> tuple[float, _Weighted]:
@@ -185,7 +185,13 @@ def _ownership(lab: str, facts: Facts, held: Holdings, view: View, reach: Mappin
 
 
 def _votes(
-    lab: str, labs: Sequence[str], facts: Facts, held: Holdings, view: View, reach: Mapping[str, Exposure]
+    lab: str,
+    labs: Sequence[str],
+    facts: Facts,
+    held: Holdings,
+    view: View,
+    reach: Mapping[str, Exposure],
+    limits: Limits,
 ) -> tuple[float, _Weighted]:
     if facts.lab == lab:  # a lab, or a member of its group, is its own
         return 1.0, [(facts.attributes.lab_claim or "", lab, 1.0)]
@@ -198,11 +204,22 @@ def _votes(
     own: _Weighted = [
         (block.claim_id, block.party, block.share) for block in held.votes if reached(block.party) and block.share > 0
     ]
-    if reach[lab].control is not None:
-        return 1.0, own or [(claim_id, party, 1.0) for claim_id, party in held.appointers if reached(party)]
-    if not own or any(reach[other].control is not None for other in reach if other != lab):
+    own = own or [(right.claim_id, right.party, right.share) for right in held.appointers if reached(right.party)]
+    if not own:
         return 0.0, []
-    return power(lab, blocks(held.votes, labs, facts.parties, view)), own
+    parts = []
+    for future in held.futures:
+        certain = future.probability == 1.0
+        decides = [
+            one
+            for one in labs
+            if (reach[one].control if certain else control_level_in(one, future, facts.parties, view, limits)) is not None
+        ]
+        if lab in decides:
+            parts.append(future.probability)
+        elif not decides and future.votes:
+            parts.append(future.probability * power(lab, blocks(future.votes, labs, facts.parties, view)))
+    return math.fsum(parts), own
 
 
 def _governance(lab: str, facts: Facts, view: View, methodology: Methodology) -> tuple[float, _Weighted]:

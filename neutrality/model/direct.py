@@ -20,8 +20,10 @@ from scipy.sparse.linalg import spsolve
 from neutrality.events.claims import Contract, Correction, Intent, Interest, Revenue, Role, RoleType
 from neutrality.events.cloudevent import Event
 from neutrality.model.claims import Report, Standing, retractions, standings
+from neutrality.model.futures import Future
 from neutrality.model.governance import cooling_ends
 from neutrality.model.methodology import Methodology
+from neutrality.model.ownership import Allotted
 from neutrality.model.picture import Attributes, Holdings, attributes_of, holdings
 from neutrality.model.views import CONFIRMED, PROJECTED, VIEWS, View
 from neutrality.model.votes import MAX_BLOCKS
@@ -89,19 +91,38 @@ def controlled(
     sources: Collection[str], votes: Shares, appointers: Collection[tuple[str, str]] = (), levels: int | None = None
 ) -> set[str]:
     """All that a lab controls, `sources` (the lab and its group) included; in at most so many rounds. `appointers`: (subject, party)."""
-    held: dict[str, list[tuple[str, float]]] = {}
+    held: dict[str, tuple[list[Allotted], list[tuple[str, str]]]] = {}
     for (subject, party), share in votes.items():
-        held.setdefault(subject, []).append((party, share))
+        held.setdefault(subject, ([], []))[0].append(Allotted("", party, share))
+    for subject, party in appointers:
+        held.setdefault(subject, ([], []))[1].append(("", party))
+    return _likely_controlled(
+        sources, {subject: [Future(1.0, tuple(blocks), tuple(rights))] for subject, (blocks, rights) in held.items()}, levels
+    )
+
+
+def _likely_controlled(sources: Collection[str], held: Mapping[str, Sequence[Future]], levels: int | None) -> set[str]:
+    """All that a lab is likelier than not to control; `held`: what may become of the votes in each subject."""
     found = set(sources)
     rounds = 0
     while levels is None or rounds < levels:
-        more = {subject for subject, blocks in held.items() if math.fsum(s for p, s in blocks if p in found) > 0.5}
-        more |= {subject for subject, party in appointers if party in found}
+        more = {
+            subject
+            for subject, futures in held.items()
+            if math.fsum(future.probability for future in futures if _decides_in(future, found)) > 0.5
+        }
         if more <= found:
             break
         found |= more
         rounds += 1
     return found
+
+
+def _decides_in(future: Future, reached: Collection[str]) -> bool:
+    """Whether those that are reached hold over half of the votes together, or one of them appoints the board's majority."""
+    if any(party in reached for _, party in future.appointers):
+        return True
+    return math.fsum(block.share for block in future.votes if block.party in reached) > 0.5
 
 
 def shapley_with_ocean(own: float, others: Sequence[float]) -> float:
@@ -224,13 +245,12 @@ class _Graph:
             if view not in self._views:
                 found[view.name] = found[CONFIRMED.name]
                 continue
-            casters = self._casters(vendor, view)
             spent = list(self._spending(vendor, view))
             by_lab = {}
             for lab in self._labs:
                 terms = (
                     (weights.ownership, self._ownership(vendor, lab, view)),
-                    (weights.votes, self._votes(vendor, lab, view, casters)),
+                    (weights.votes, self._votes(vendor, lab, view)),
                     (weights.governance, self._governance(vendor, lab, view)),
                     (weights.revenue, min(1.0, self._revenue(lab, spent))),
                 )
@@ -262,11 +282,11 @@ class _Graph:
         sources = {entity for entity, own in self._lab.items() if own == lab} or {lab}
         held = self._holdings[view]
         equity = _together((subject, stake.party, stake.share) for subject, part in held.items() for stake in part.equity)
-        votes = _together((subject, block.party, block.share) for subject, part in held.items() for block in part.votes)
-        appointers = {(subject, party) for subject, part in held.items() for _, party in part.appointers}
         return _Reach(
             integrated_ownership(sources, equity, self._levels),
-            controlled(sources, votes, appointers, self._methodology.limits.levels),
+            _likely_controlled(
+                sources, {subject: part.futures for subject, part in held.items()}, self._methodology.limits.levels
+            ),
         )
 
     def _executive_roles(self) -> dict[str, list[tuple[str, float, float]]]:
@@ -293,34 +313,31 @@ class _Graph:
             return 1.0
         return min(1.0, self._reach[lab, view].ownership.get(vendor, 0.0))
 
-    def _casters(self, vendor: str, view: View) -> dict[str, float]:
+    def _casters(self, future: Future, view: View) -> dict[str, float]:
         """Votes by who casts them: a lab for all that it controls, else the party itself."""
         cast: dict[str, list[float]] = {}
-        for block in self._holdings[view][vendor].votes if vendor in self._holdings[view] else ():
+        for block in future.votes:
             caster = next((lab for lab in self._labs if block.party in self._reach[lab, view].controlled), f"party:{block.party}")
             cast.setdefault(caster, []).append(block.share)
         return {caster: math.fsum(shares) for caster, shares in cast.items()}
 
-    def _votes(self, vendor: str, lab: str, view: View, casters: Mapping[str, float]) -> float:
-        if self._lab.get(vendor) == lab or self._decides(vendor, lab, view):
+    def _votes(self, vendor: str, lab: str, view: View) -> float:
+        if self._lab.get(vendor) == lab:
             return 1.0
+        held = self._holdings[view].get(vendor)
+        return math.fsum(future.probability * self._power(future, lab, view) for future in held.futures) if held else 0.0
+
+    def _power(self, future: Future, lab: str, view: View) -> float:
+        if _decides_in(future, self._reach[lab, view].controlled):
+            return 1.0
+        casters = self._casters(future, view)
         own = casters.get(lab, 0.0)
-        if own <= 0.0 or any(self._decides(vendor, other, view) for other in self._labs):
+        if own <= 0.0 or any(_decides_in(future, self._reach[other, view].controlled) for other in self._labs):
             return 0.0
         others = sorted((share for caster, share in casters.items() if caster != lab and share > 0.0), reverse=True)
         if any(share > 0.5 for share in others):
             return 0.0
         return shapley_with_ocean(own, others[: MAX_BLOCKS - 1])
-
-    def _decides(self, vendor: str, lab: str, view: View) -> bool:
-        """Whether a lab, by what it controls, holds over half of the votes or appoints the board's majority."""
-        held = self._holdings[view].get(vendor)
-        if held is None:
-            return False
-        reached = self._reach[lab, view].controlled
-        if any(party in reached for _, party in held.appointers):
-            return True
-        return math.fsum(block.share for block in held.votes if block.party in reached) > 0.5
 
     def _governance(self, vendor: str, lab: str, view: View) -> float:
         weights, size = self._methodology.governance, self.attributes[vendor].board_size

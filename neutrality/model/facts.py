@@ -104,7 +104,7 @@ def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExpo
         for view in views:
             part = facts.holdings(view)
             by_level, truncated = levels(lab, part.equity, facts.parties, view, methodology.limits)
-            control = control_level(lab, part.votes, part.appointers, facts.parties, view, methodology.limits)
+            control = control_level(lab, part.futures, facts.parties, view, methodology.limits)
             cut = cut or truncated
             if view is CONFIRMED:
                 confirmed = Exposure(by_level, control)

@@ -6,7 +6,7 @@ e_(k-1)(R, p), with e_0(R, R) = 1; a value at level k depends on values at level
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -35,13 +35,16 @@ class Allotted(Struct, frozen=True, gc=False):
     share: float
 
 
-def stakes(interests: Iterable[Standing], view: View) -> dict[InterestType, list[Stake]]:
-    """The stakes in a subject by type, in order of (party, claim); an indirect interest yields to its components."""
+def stakes(interests: Iterable[Standing], probability_of: Callable[[Standing], float]) -> dict[InterestType, list[Stake]]:
+    """The stakes in a subject by type, in order of (party, claim); an indirect interest yields to its components.
+
+    `probability_of` a standing: in [0, 1], that its pending report comes true.
+    """
     counted = list(interests)
     in_force: set[str] | None = None
     found: dict[InterestType, list[Stake]] = {}
     for standing in counted:
-        for data, probability in standing.weigh(view.probability(standing)):
+        for data, probability in standing.weigh(probability_of(standing)):
             if not isinstance(data, Interest):
                 continue
             if data.component_claims and data.direct_or_indirect != "direct":

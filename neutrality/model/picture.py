@@ -3,6 +3,7 @@
 Worked out once and kept until a claim is touched or a boundary passes, because most of what a vertex receives is news of its parties.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,6 +14,7 @@ from msgspec import Struct
 from neutrality.events.assessment import ClaimNote
 from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role, RoleType
 from neutrality.model.claims import Report, Standing, boundaries
+from neutrality.model.futures import Future, futures
 from neutrality.model.governance import cooling_ends
 from neutrality.model.methodology import Methodology
 from neutrality.model.ownership import Allotted, allot, stakes
@@ -45,11 +47,12 @@ class Attributes(Struct, frozen=True, gc=False):
 
 
 class Holdings(Struct, frozen=True, gc=False):
-    """Equity, votes and rights of appointment in a subject, in one view."""
+    """Equity in a subject in one view, and what may become of the votes; `votes` and `appointers` are what is expected, by claim and party."""
 
     equity: tuple[Allotted, ...]
     votes: tuple[Allotted, ...]
-    appointers: tuple[tuple[str, str], ...]
+    appointers: tuple[Allotted, ...]
+    futures: tuple[Future, ...]
     over_one: bool
 
 
@@ -178,16 +181,21 @@ def parties_of(claim: Claim) -> tuple[str, ...]:
 
 
 def holdings(interests: Iterable[Standing], view: View) -> Holdings:
-    """Who holds what, in one view. Votes of unknown size stay in the ocean, so they are left out here."""
-    held = stakes(interests, view)
-    equity, equity_over = allot(held.get(InterestType.SHAREHOLDING, ()), view.bound)
-    known_votes = [stake for stake in held.get(InterestType.VOTING_RIGHTS, ()) if stake.most is not None]
-    votes, votes_over = allot(known_votes, view.bound)
-    # a right is held or not: a pending one counts where it is likelier than not
-    appointers = tuple(
-        (stake.claim_id, stake.party) for stake in held.get(InterestType.APPOINTMENT_OF_BOARD, ()) if stake.probability > 0.5
-    )
-    return Holdings(equity, votes, appointers, equity_over or votes_over)
+    """Who holds what, in one view."""
+    interests = list(interests)
+    equity, equity_over = allot(stakes(interests, view.probability).get(InterestType.SHAREHOLDING, ()), view.bound)
+    found, votes_over = futures(interests, view)
+    votes = _expected((future.probability, block) for future in found for block in future.votes)
+    appointers = _expected((f.probability, Allotted(claim, party, 1.0)) for f in found for claim, party in f.appointers)
+    return Holdings(equity, votes, appointers, found, equity_over or votes_over)
+
+
+def _expected(told: Iterable[tuple[float, Allotted]]) -> tuple[Allotted, ...]:
+    """The expected share by party and claim, in that order."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for probability, held in told:
+        found.setdefault((held.party, held.claim_id), []).append(probability * held.share)
+    return tuple([Allotted(claim, party, math.fsum(shares)) for (party, claim), shares in sorted(found.items())])
 
 
 def _parties(standings: Iterable[Standing]) -> set[str]:

@@ -1,13 +1,15 @@
 """Channel 2, votes: who controls whom, and the power of a lab's block of votes.
 
 Control is the company control problem (Ceri, Gottlob & Tanca): R controls s at level k if parties that R controls at lower levels
-together hold over half of the votes in s, or one of them may appoint the majority of its board. Power is the Shapley-Shubik index of R's
+together hold over half of the votes in s, or one of them may appoint the majority of its board; with pending claims, if that is likelier
+than not (`futures`). Power is the Shapley-Shubik index of R's
 block among the known blocks, with all unknown votes as an ocean of small holders (Milnor & Shapley 1978).
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from neutrality.model.futures import Future
 from neutrality.model.methodology import Limits
 from neutrality.model.ownership import Allotted
 from neutrality.model.profile import Profile
@@ -16,18 +18,26 @@ from neutrality.model.views import View
 MAX_BLOCKS = 12  # 2^11 coalitions a block; smaller blocks join the ocean, whose holders have next to no power either
 
 
-def control_level(
-    lab: str,
-    votes: Sequence[Allotted],
-    appointers: Iterable[tuple[str, str]],
-    parties: Mapping[str, Profile],
-    view: View,
-    limits: Limits,
-) -> int | None:
-    """Lowest level (>= 1) at which `lab` controls the subject; None if it does not. `appointers` are (claim, party)."""
-    reached = [level + 1 for _, party in appointers if (level := _level(lab, party, parties, view)) is not None]
+def control_level(lab: str, futures: Iterable[Future], parties: Mapping[str, Profile], view: View, limits: Limits) -> int | None:
+    """Lowest level (>= 1) at which `lab` is likelier than not to control the subject; None if there is none."""
+    reached = [
+        (level, future.probability)
+        for future in futures
+        if (level := control_level_in(lab, future, parties, view, limits)) is not None
+    ]
+    likely: list[float] = []
+    for level, probability in sorted(reached):
+        likely.append(probability)
+        if math.fsum(likely) > 0.5:
+            return level
+    return None
+
+
+def control_level_in(lab: str, future: Future, parties: Mapping[str, Profile], view: View, limits: Limits) -> int | None:
+    """Lowest level (>= 1) at which `lab` controls the subject if it comes so; None if it does not."""
+    reached = [level + 1 for _, party in future.appointers if (level := _level(lab, party, parties, view)) is not None]
     held: dict[int, list[float]] = {}
-    for block in votes:
+    for block in future.votes:
         level = _level(lab, block.party, parties, view)
         if level is not None:
             held.setdefault(level, []).append(block.share)

@@ -127,3 +127,48 @@ def test_a_rumour_in_force_does_not_override_a_filing() -> None:
     runner = run(lab("r"), vendor("v"), filed, told)
     assert owned(runner, "r", "v") == pytest.approx(0.3)
     assert runner.assessments["v"].headline.projected < runner.assessments["v"].headline.confirmed
+
+
+def projected(assessment: Assessment, lab_id: str, channel: Channel) -> float:
+    return next((term.influence for term in assessment.projected if (term.lab, term.channel) == (lab_id, channel)), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("held", "evidence", "power"),
+    [
+        ([("r", 0.51)], ("named_press", 1), 0.8),  # a majority that is 80 % likely, not the 0.69 of 40.8 % of the votes
+        ([("r", 0.30)], ("anonymous_source", 1), 0.5 * 0.3 / 0.7),
+        ([("r", 0.30), ("fund", 0.60)], ("anonymous_source", 1), 0.5 * 0.5 * 0.3 / 0.7),  # none where the fund decides
+    ],
+)
+def test_projected_power_is_expected_over_what_may_come_not_the_power_of_expected_votes(
+    held: list[tuple[str, float]], evidence: tuple[str, int], power: float
+) -> None:
+    plans = [stake(party, "v", share, of="votingRights", status="announced", by=evidence) for party, share in held]
+    assessment = run(lab("r"), vendor("v"), *plans).assessments["v"]
+    assert projected(assessment, "r", "votes") == pytest.approx(power)
+    assert influence(assessment, "r", "votes") == 0.0
+
+
+def test_a_right_to_appoint_that_may_come_is_power_as_likely_as_it_is() -> None:
+    right = event(
+        "interest",
+        subject="v",
+        interested_party="r",
+        interest_type="appointmentOfBoard",
+        claim_id="right",
+        status="announced",
+        by=("rumour", 1),
+    )
+    assessment = run(lab("r"), vendor("v"), right).assessments["v"]
+    assert projected(assessment, "r", "votes") == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("evidence", "controls"), [("named_press", True), ("anonymous_source", False)])
+def test_a_majority_that_is_likelier_than_not_is_foreseen_as_control_down_the_chain(evidence: str, controls: bool) -> None:
+    chain = [
+        stake("r", "holding", 0.60, of="votingRights", status="announced", by=(evidence, 1)),
+        stake("holding", "v", 0.80, of="votingRights"),
+    ]
+    assessment = run(lab("r"), vendor("v"), *chain).assessments["v"]
+    assert projected(assessment, "r", "votes") == (1.0 if controls else 0.0)
