@@ -1,13 +1,13 @@
 """What the routes of alerts share: parameters, bodies, answers."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import Path, Request, Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from neutrality.events.vocabulary import Wire
 from neutrality.http import Fault, HttpProblem, json_pointer
 from services.alerts.domain.subscription import SubscriptionName
 
@@ -20,10 +20,10 @@ LabId = Annotated[
 ]
 Name = Annotated[SubscriptionName, Path()]
 MAX_BODY_BYTES: Final = 1024 * 1024
-_Body = TypeVar("_Body", bound=Wire)
+_Body = TypeVar("_Body")
 
 
-async def read_body(request: Request, model: type[_Body], kind: str) -> _Body:
+async def read_body(request: Request, model: TypeAdapter[_Body] | type[_Body], kind: str) -> _Body:
     """The body as a model. Raises HttpProblem, of this kind if it is not valid."""
     body = bytearray()
     async for chunk in request.stream():
@@ -31,10 +31,58 @@ async def read_body(request: Request, model: type[_Body], kind: str) -> _Body:
         if len(body) > MAX_BODY_BYTES:
             raise HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"At most {MAX_BODY_BYTES} bytes.")
     try:
-        return model.model_validate_json(bytes(body))
+        return _adapter(model).validate_json(bytes(body))
     except ValidationError as error:
-        faults = [Fault(json_pointer(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+        document = _parsed(bytes(body))
+        faults = [
+            Fault(json_pointer(_place(document, item["loc"])), item["msg"].removeprefix("Value error, "))
+            for item in error.errors()
+        ]
         raise HttpProblem(HTTPStatus.UNPROCESSABLE_ENTITY, kind, "Nothing was changed; see `errors`.", errors=faults) from error
+
+
+def body_of(model: TypeAdapter[Any] | type[Any]) -> dict[str, Any]:
+    """FastAPI's `openapi_extra=` for a route that reads such a body. Definitions are put in place: references would lead nowhere there."""
+    schema = _adapter(model).json_schema()
+    definitions = schema.pop("$defs", {})
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _resolved(schema, definitions)}}}}
+
+
+def _resolved(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_resolved(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (reference := schema.get("$ref")) is not None:
+        return _resolved(definitions[reference.removeprefix("#/$defs/")], definitions) | {
+            k: v for k, v in schema.items() if k != "$ref"
+        }
+    # a mapping of a discriminator holds references too; what it says, each schema's constant says as well
+    return {key: _resolved(value, definitions) for key, value in schema.items() if key != "discriminator"}
+
+
+def _adapter(model: TypeAdapter[_Body] | type[_Body]) -> TypeAdapter[_Body]:
+    return model if isinstance(model, TypeAdapter) else TypeAdapter(model)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _place(document: Any, path: Sequence[str | int]) -> list[str | int]:
+    """Of pydantic's path the steps that lead through the document: it names the members of unions too."""
+    steps: list[str | int] = []
+    for number, step in enumerate(path):
+        leads_on = step in document if isinstance(document, dict) else isinstance(document, list) and isinstance(step, int)
+        if leads_on:
+            document = document[step]
+            steps.append(step)
+        elif number == len(path) - 1:
+            steps.append(step)
+    return steps
 
 
 def json_answer(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

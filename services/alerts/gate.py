@@ -13,7 +13,7 @@ from neutrality.key_file import KeyFile, Unauthorized
 from neutrality.labs import LabKey, Labs
 from services.alerts.metrics import AlertsMetrics
 
-_OPEN: Final = ("/health/", "/metrics", "/docs", "/openapi.json")
+_OPEN: Final = ("/health/", "/metrics", "/docs", "/openapi.json", "/mail/")  # behind /mail/ the code in the path is the key
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 

@@ -31,13 +31,15 @@ from services.alerts import outbox
 from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
 from services.alerts.database import Database
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+from services.alerts.endpoints.http import EndpointsApi
+from services.alerts.endpoints.making import Endpoints
+from services.alerts.endpoints.stream import DisabledEndpoints
 from services.alerts.gate import LabGate
 from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 from services.alerts.settings import AlertsSettings
 from services.alerts.state import assessments_of, subscriptions_of
-from services.alerts.webhooks.http import EndpointsApi
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
@@ -184,7 +186,10 @@ def _add_alerts(
             str | None, Header(description="Id of the last alert seen; the stream goes on behind it.")
         ] = None,
     ) -> EventSourceResponse:
-        """Event `alert`; its id is the alert's id. Delivery is at least once: take each id once."""
+        """Event `alert`; its id is the alert's id. Delivery is at least once: take each id once.
+
+        Event `endpoint-disabled` (without an id) tells once in each stream of every endpoint that is disabled, and why.
+        """
         if last_event_id:
             position = await _position(database, lab, last_event_id)
         else:
@@ -199,6 +204,7 @@ async def _events(
     lab: str, position: int, database: Database, commits: Commits, metrics: AlertsMetrics, may_go_on: Callable[[], bool]
 ) -> AsyncIterator[ServerSentEvent]:
     metrics.subscribers.inc()
+    endpoints = DisabledEndpoints(database, lab)
     try:
         while not commits.closed and may_go_on():
             committed = commits.next(lab)
@@ -208,6 +214,8 @@ async def _events(
                 metrics.delivered.labels("sse").inc()
                 yield ServerSentEvent(orjson.dumps(stored.alert).decode(), event="alert", id=stored.alert.id)
             if not found:
+                for event in await endpoints.news():
+                    yield event
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(committed.wait(), _LOOK_S)
     finally:
@@ -275,7 +283,7 @@ def openapi_document() -> str:
     # no request is ever made to this application
     nothing = cast("Any", None)
     intake = Intake(nothing, metrics, nothing, clock=_epoch)
-    endpoints = EndpointsApi(nothing, intake, nothing, nothing, nothing, allow_http=False, allowed=())
+    endpoints = EndpointsApi(Endpoints(nothing, intake, nothing, nothing, nothing, nothing, allow_http=False))
     gate = LabGate(None, metrics, clock=_epoch)
     settings = AlertsSettings.model_construct()
     app = build_app(settings, nothing, intake, Commits(), metrics, registry, endpoints=endpoints, gate=gate, is_ready=never)

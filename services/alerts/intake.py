@@ -23,10 +23,10 @@ from services.alerts.database import Database
 from services.alerts.domain.endpoint import Endpoint
 from services.alerts.domain.rules import decide
 from services.alerts.domain.subscription import ByVendor, Subscription
+from services.alerts.endpoints import store as webhooks
+from services.alerts.endpoints.sealing import Sealer
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.outbox import add_alerts
-from services.alerts.webhooks import store as webhooks
-from services.alerts.webhooks.sealing import Sealer
 
 REMEMBERED_VENDORS: Final = 5_000  # some 10 kB each; beyond that the database is asked
 

@@ -33,6 +33,11 @@ from neutrality.topics import SCORES, Topic
 from services.alerts import state
 from services.alerts.database import Database, DatabaseInUse, DatabaseUnavailable
 from services.alerts.delivery import Delivery
+from services.alerts.endpoints.http import EndpointsApi
+from services.alerts.endpoints.making import Endpoints
+from services.alerts.endpoints.sealing import Sealer, SecretKeysUnusable
+from services.alerts.endpoints.store import endpoints as endpoints_of
+from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
@@ -43,10 +48,6 @@ from services.alerts.scores import FIRST_PAUSE_S, LONGEST_PAUSE_S, Partitions, S
 from services.alerts.settings import AlertsSettings
 from services.alerts.survey import ShownScores, Survey
 from services.alerts.topics import EnsuredTopics
-from services.alerts.webhooks.http import EndpointsApi
-from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable
-from services.alerts.webhooks.store import endpoints as endpoints_of
-from services.alerts.webhooks.worker import Webhooks
 
 EXIT_FAILED: Final = 1
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -98,19 +99,17 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
     def clock() -> datetime:
         return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
-    allowed = settings.webhook_allowed_networks
-    webhooks = Webhooks(
-        database, sealer, metrics, clock=clock, chance=random.random, allowed=allowed, timeout_s=settings.webhook_timeout_s
-    )
+    senders = settings.senders()
+    worker = EndpointWorker(database, sealer, senders, metrics, clock=clock, chance=random.random)
     intake = Intake(database, metrics, sealer, clock=clock)
-    endpoints = EndpointsApi(database, intake, sealer, webhooks, clock, allow_http=settings.webhook_allow_http, allowed=allowed)
+    endpoints = Endpoints(database, intake, sealer, worker, senders, clock, allow_http=settings.webhook_allow_http)
     feed = ScoreFeed(
         partial(_open_reader, settings), partial(_stored, database, intake), intake.apply, on_error=metrics.broker_errors.inc
     )
     leases = Leases(database, instance, {SCORE_PARTITION: feed, TOPIC: delivery}, clock=clock)
     async with database.transaction() as connection:
         await offer(connection, SCORE_PARTITION, [str(number) for number in range(settings.partitions)])
-    for listener in (commits.hear, delivery.hear, webhooks.hear, leases.hear):
+    for listener in (commits.hear, delivery.hear, worker.hear, leases.hear):
         database.follow(listener)
     survey = Survey(
         database,
@@ -137,7 +136,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
             name: asyncio.create_task(work, name=name)
             for name, work in (
                 ("delivery", delivery.run()),
-                ("webhooks", webhooks.run()),
+                ("endpoints", worker.run()),
                 ("keys", gate.follow()),
                 ("survey", survey.run()),
                 ("news", database.listen()),
@@ -170,7 +169,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         commits,
         metrics,
         registry,
-        endpoints=endpoints,
+        endpoints=EndpointsApi(endpoints),
         gate=gate,
         is_ready=is_ready,
         lifespan=lifespan,

@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from neutrality.events.alert import RULES
 from neutrality.telemetry.metrics import LATENCY_BUCKETS_S
 from services.alerts.domain.attempts import Fault
+from services.alerts.domain.endpoint import Kind
 
-CHANNELS = ("kafka", "sse", "webhook")
+CHANNELS = ("kafka", "sse", *get_args(Kind))
 
 
 class AlertsMetrics:
@@ -50,14 +51,19 @@ class AlertsMetrics:
         self.api_keys_file_broken = Gauge(
             "alerts_api_keys_file_broken", "1: the file of labs' keys cannot be read; the last good one holds.", registry=registry
         )
-        self.webhook_attempts = Counter(
-            "alerts_webhook_attempts_total", "Requests to endpoints, by status class or fault.", ["outcome"], registry=registry
+        self.endpoint_attempts = Counter(
+            "alerts_endpoint_attempts_total",
+            "Attempts to deliver to endpoints, by status class (HTTP's or SMTP's) or fault.",
+            ["kind", "outcome"],
+            registry=registry,
         )
-        self.webhook_endpoints_disabled = Counter(
-            "alerts_webhook_endpoints_disabled_total", "Endpoints that were disabled after failures.", registry=registry
+        self.endpoints_disabled = Counter(
+            "alerts_endpoints_disabled_total", "Endpoints that were disabled after failures.", ["kind"], registry=registry
         )
-        for outcome in ("2xx", "3xx", "4xx", "5xx", *get_args(Fault)):
-            self.webhook_attempts.labels(outcome)
+        for kind in get_args(Kind):
+            self.endpoints_disabled.labels(kind)
+            for outcome in ("2xx", "3xx", "4xx", "5xx", *get_args(Fault)):
+                self.endpoint_attempts.labels(kind, outcome)
         for rule in RULES:
             self.raised.labels(rule)
         for channel in CHANNELS:

@@ -10,6 +10,9 @@ from sqlalchemy.engine import URL, make_url
 
 from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
 from neutrality.topics import DEFAULT_PARTITIONS
+from services.alerts.channels.apprise import DEFAULT_SCHEMES
+from services.alerts.channels.email import Mailer, Relay, Security
+from services.alerts.channels.senders import Senders
 
 
 class AlertsSettings(ServiceSettings):
@@ -50,11 +53,37 @@ class AlertsSettings(ServiceSettings):
     webhook_allow_http: Annotated[bool, Field(description="Whether endpoints may be http:// too.")] = False
     webhook_allowed_networks: Annotated[
         tuple[IPvAnyNetwork, ...],
-        Field(description="Networks that webhooks may reach besides the public Internet, as a JSON list."),
+        Field(description="Networks that webhooks and Apprise may reach besides the public Internet, as a JSON list."),
     ] = ()
     shown_vendors: Annotated[
         int, Field(ge=0, le=200, description="Vendors whose scores are metrics: those that changed most often.")
     ] = 20
+    apprise_schemes: Annotated[
+        tuple[str, ...],
+        Field(description="Services that Apprise may send to, by the schemes of its URLs, as a JSON list; empty: none."),
+    ] = DEFAULT_SCHEMES
+    apprise_timeout_s: Annotated[float, Field(gt=0, le=300, description="How long a service may take.")] = 30.0
+    smtp_host: Annotated[str | None, Field(min_length=1, description="SMTP relay for e-mail; without it no e-mail is sent.")] = (
+        None
+    )
+    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port: 587 for starttls, 465 for tls.")] = 587
+    smtp_security: Annotated[Security, Field(description="starttls (never without), tls from the first byte, or none.")] = (
+        "starttls"
+    )
+    smtp_user: Annotated[str | None, Field(description="To log in as, if the relay asks.")] = None
+    smtp_password: Annotated[SecretStr | None, Field(description="Its password.")] = None
+    smtp_password_file: Annotated[Path | None, Field(description="A file that holds it instead.")] = None
+    smtp_sender: Annotated[
+        str | None, Field(pattern=r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$", description="Address that mails, and bounces, come from.")
+    ] = None
+    smtp_timeout_s: Annotated[float, Field(gt=0, le=300, description="How long the relay may take for a message.")] = 30.0
+    public_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s?#]+$",
+            description="Where mails' recipients reach this service; without it mails have no links.",
+        ),
+    ] = None
     heartbeat_s: Annotated[int, Field(ge=1, le=300, description="How often a quiet stream says that it lives.")] = 15
 
     @model_validator(mode="after")
@@ -79,6 +108,48 @@ class AlertsSettings(ServiceSettings):
                 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
             )
         return self
+
+    @model_validator(mode="after")
+    def _whole_relay(self) -> Self:
+        """Refuse half of a relay."""
+        if self.smtp_host is not None and self.smtp_sender is None:
+            raise ValueError("`smtp_sender` must be set with `smtp_host`: the address that mails come from")
+        if self.smtp_password is not None and self.smtp_password_file is not None:
+            raise ValueError("one of `smtp_password` and `smtp_password_file`, not both")
+        if (self.smtp_user is None) != (self.smtp_password is None and self.smtp_password_file is None):
+            raise ValueError("`smtp_user` and its password, or neither")
+        if self.smtp_user is not None and self.smtp_security == "none":
+            raise ValueError("`smtp_security` none would send the password in the clear; set starttls or tls")
+        return self
+
+    def senders(self) -> Senders:
+        """What sends to endpoints. Raises OSError: the file of the relay's password cannot be read."""
+        return Senders(
+            allowed=self.webhook_allowed_networks,
+            webhook_timeout_s=self.webhook_timeout_s,
+            mailer=self._mailer(),
+            public_url=self.public_url,
+            apprise_schemes=self.apprise_schemes,
+            apprise_timeout_s=self.apprise_timeout_s,
+        )
+
+    def _mailer(self) -> Mailer | None:
+        if self.smtp_host is None or self.smtp_sender is None:
+            return None
+        password = self.smtp_password
+        if self.smtp_password_file is not None:
+            password = SecretStr(self.smtp_password_file.read_text(encoding="utf-8").strip())
+        return Mailer(
+            Relay(
+                host=self.smtp_host,
+                port=self.smtp_port,
+                security=self.smtp_security,
+                sender=self.smtp_sender,
+                user=self.smtp_user,
+                password=password,
+                timeout_s=self.smtp_timeout_s,
+            )
+        )
 
     @property
     def is_sqlite(self) -> bool:

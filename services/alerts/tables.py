@@ -55,7 +55,7 @@ Index(
     postgresql_where=ALERTS.c.delivered.is_(False),
 )
 
-# webhooks
+# endpoints
 ENDPOINTS = Table(
     "endpoints",
     METADATA,
@@ -77,6 +77,7 @@ DELIVERIES = Table(
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_ms", BIG, nullable=False),
+    Column("notice", LargeBinary),
 )
 Index(
     "deliveries_outbox",

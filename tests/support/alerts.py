@@ -15,17 +15,19 @@ from neutrality.broker.port import ConsumedRecord
 from neutrality.events.alert import Alert, parse_alert
 from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.topics import SCORES, alerts_topic
+from services.alerts.channels.email import Mailer, Relay
+from services.alerts.channels.senders import Senders
 from services.alerts.database import Database
 from services.alerts.delivery import Delivery
+from services.alerts.endpoints.making import Endpoints
+from services.alerts.endpoints.sealing import Sealer
+from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
 from services.alerts.leases import TOPIC, Leases
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.state import assessments_of, offsets_of
-from services.alerts.webhooks.http import EndpointsApi
-from services.alerts.webhooks.sealing import Sealer
-from services.alerts.webhooks.worker import Webhooks
 
 NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
 ALLOWED = (ip_network("127.0.0.0/8"),)
@@ -49,7 +51,7 @@ class _TopicsThere:
 class AlertsParts:
     """One instance over one database."""
 
-    def __init__(self, database: Database, broker: MemoryBroker, instance: str) -> None:
+    def __init__(self, database: Database, broker: MemoryBroker, instance: str, senders: Senders | None = None) -> None:
         self.database = database
         self.broker = broker
         self.registry = CollectorRegistry()
@@ -60,21 +62,15 @@ class AlertsParts:
             database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
         )
         self.sealer = Sealer([Fernet.generate_key().decode()])
-        self.webhooks = Webhooks(
-            database,
-            self.sealer,
-            self.metrics,
-            clock=_now,
-            chance=lambda: 0.5,
-            allowed=ALLOWED,
-            timeout_s=1.0,
-            schedule_s=SCHEDULE_S,
+        self.senders = senders or senders_to()
+        self.worker = EndpointWorker(
+            database, self.sealer, self.senders, self.metrics, clock=_now, chance=lambda: 0.5, schedule_s=SCHEDULE_S
         )
         self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW)
         self.leases = Leases(database, instance, {TOPIC: self.delivery}, clock=_now)
-        for listener in (self.commits.hear, self.delivery.hear, self.webhooks.hear, self.leases.hear):
+        for listener in (self.commits.hear, self.delivery.hear, self.worker.hear, self.leases.hear):
             database.follow(listener)
-        self.endpoints = EndpointsApi(database, self.intake, self.sealer, self.webhooks, _now, allow_http=True, allowed=ALLOWED)
+        self.endpoints = Endpoints(database, self.intake, self.sealer, self.worker, self.senders, _now, allow_http=True)
 
     def gate(self, keys: Path | None = None) -> LabGate:
         self.gates.append(LabGate(keys, self.metrics, clock=_now))
@@ -101,13 +97,26 @@ class AlertsParts:
 
 
 @asynccontextmanager
-async def alerts(url: str, broker: MemoryBroker | None = None) -> AsyncIterator[AlertsParts]:
+async def alerts(url: str, broker: MemoryBroker | None = None, senders: Senders | None = None) -> AsyncIterator[AlertsParts]:
     instance = f"instance-{next(_instances)}"
     database = await Database.open(url, instance)
     try:
-        yield AlertsParts(database, broker or MemoryBroker(), instance)
+        yield AlertsParts(database, broker or MemoryBroker(), instance, senders)
     finally:
         await database.close()
+
+
+def senders_to(smtp_port: int | None = None, public_url: str | None = None) -> Senders:
+    """Webhooks and Apprise's `json` may reach loopback; mail goes to a relay there, if there is one."""
+    relay = None if smtp_port is None else Relay("127.0.0.1", smtp_port, "none", "alerts@watch.example", timeout_s=2.0)
+    return Senders(
+        allowed=ALLOWED,
+        webhook_timeout_s=1.0,
+        mailer=None if relay is None else Mailer(relay),
+        public_url=public_url,
+        apprise_schemes=("json", "slack"),
+        apprise_timeout_s=2.0,
+    )
 
 
 def records(found: Sequence[Assessment]) -> list[ConsumedRecord]:

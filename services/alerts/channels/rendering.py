@@ -81,6 +81,13 @@ def render(alerts: Sequence[Alert]) -> Message:
     )
 
 
+def render_plainly(key: str, subject: str, paragraphs: Sequence[str], severity: Severity = "info") -> Message:
+    """A message that is no alert."""
+    told = [line(one) for one in paragraphs]
+    body = "\n".join(f"<p>{escape(one)}</p>" for one in told)
+    return Message(key, _digest(key), shortened(line(subject), MAX_SUBJECT), "\n\n".join(told) + "\n", page(body), severity)
+
+
 def _followed(alert: Alert) -> tuple[str, ...]:
     return alert.corrects if alert.reminds is None else (*alert.corrects, alert.reminds)
 

@@ -1,28 +1,40 @@
-"""A lab's webhook endpoint: where its alerts are posted to."""
+"""A lab's endpoint: where its alerts go besides its topic and its stream. Three kinds: a webhook, an e-mail address, an Apprise URL."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AnyHttpUrl, Field, TypeAdapter, field_validator
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AnyHttpUrl, Discriminator, Field, Tag, TypeAdapter, field_validator
 
 from neutrality.events.vocabulary import Wire
 from services.alerts.domain.addresses import Address
 from services.alerts.domain.subscription import SubscriptionName
 
-_URL = TypeAdapter(AnyHttpUrl)
-MAX_URL = 2000
+Kind = Literal["webhook", "email", "apprise"]
+MAX_URL: Final = 2000
+_URL: Final = TypeAdapter(AnyHttpUrl)
 
 
-class EndpointTerms(Wire):
-    """Where to, and of which subscriptions. The URL is kept as browsers read it (WHATWG): odd spellings of addresses become plain."""
+class _Terms(Wire):
+    """What all kinds have in common."""
 
-    url: Annotated[str, Field(max_length=MAX_URL, description="https://… that alerts are posted to; redirects are not followed.")]
     subscriptions: Annotated[
         tuple[SubscriptionName, ...] | None, Field(max_length=1000, description="Alerts of these alone; null: of all.")
     ] = None
     description: Annotated[str, Field(max_length=500, description="For the lab's own people.")] = ""
+
+    def covers(self, subscription: str) -> bool:
+        """Whether alerts of a subscription go there."""
+        return self.subscriptions is None or subscription in self.subscriptions
+
+
+class WebhookTerms(_Terms):
+    """A URL that alerts are posted to. It is kept as browsers read it (WHATWG): odd spellings of addresses become plain."""
+
+    kind: Literal["webhook"] = "webhook"
+    url: Annotated[str, Field(max_length=MAX_URL, description="https://… that alerts are posted to; redirects are not followed.")]
 
     @field_validator("url")
     @classmethod
@@ -46,14 +58,63 @@ class EndpointTerms(Wire):
         except ValueError:
             return None
 
-    def covers(self, subscription: str) -> bool:
-        """Whether alerts of a subscription go there."""
-        return self.subscriptions is None or subscription in self.subscriptions
+
+class EmailTerms(_Terms):
+    """An e-mail address. Nothing but its confirmation is sent there until that was answered."""
+
+    kind: Literal["email"]
+    address: Annotated[
+        str, Field(max_length=254, description="One address, in ASCII; domains as in the DNS.", examples=["soc@lab.example"])
+    ]
+
+    @field_validator("address")
+    @classmethod
+    def _one_address(cls, address: str) -> str:
+        try:
+            found = validate_email(address, check_deliverability=False).ascii_email
+        except EmailNotValidError as error:
+            raise ValueError(f"an e-mail address: {error}") from error
+        if found is None:
+            raise ValueError("an e-mail address in ASCII")
+        return found
+
+
+class AppriseTerms(_Terms):
+    """Slack, Teams, PagerDuty and others, by an Apprise URL. The URL is a secret: it is shown masked, and to write back what is shown keeps it."""
+
+    kind: Literal["apprise"]
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_URL,
+            description="See https://appriseit.com/services/; also a URL that Slack or Teams give out.",
+            examples=["slack://TOKEN_A/TOKEN_B/TOKEN_C"],
+        ),
+    ]
+
+
+def _kind(document: Any) -> Any:
+    """A document without a kind is a webhook's, as it was before there were others."""
+    return document.get("kind", "webhook") if isinstance(document, dict) else getattr(document, "kind", None)
+
+
+EndpointTerms = WebhookTerms | EmailTerms | AppriseTerms
+TERMS: Final[TypeAdapter[EndpointTerms]] = TypeAdapter(
+    Annotated[
+        Annotated[WebhookTerms, Tag("webhook")] | Annotated[EmailTerms, Tag("email")] | Annotated[AppriseTerms, Tag("apprise")],
+        Discriminator(_kind, custom_error_type="kind", custom_error_message="`kind` is webhook, email or apprise"),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that signs, `whsec_` and base64; `until`: when it stops to, after a rotation."""
+    """What only the endpoint may know; `until`: when it ends.
+
+    Of a webhook: it signs, `whsec_` and base64; the old one ends some time after a rotation. Of an address: the code that confirms it, which ends
+    if it is not used; a code that was used has no end, and unsubscribes. Of an Apprise URL: the URL.
+    """
 
     secret: str
     until: datetime | None = None
@@ -71,5 +132,10 @@ class Endpoint:
     failing_since_ms: int | None = None
 
     def active_secrets(self, now: datetime) -> tuple[str, ...]:
-        """Those that sign now, the newest first."""
+        """Those that hold now, the newest first."""
         return tuple(one.secret for one in self.secrets if one.until is None or now < one.until)
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether it is an address whose owner has not said yes."""
+        return self.terms.kind == "email" and self.secrets[0].until is not None

@@ -6,9 +6,9 @@ from ipaddress import ip_address, ip_network
 import pytest
 from pydantic import ValidationError
 
+from services.alerts.channels.webhook import ForbiddenAddress, GuardedNetwork
 from services.alerts.domain.addresses import refusal
-from services.alerts.domain.endpoint import EndpointTerms
-from services.alerts.webhooks.posting import ForbiddenAddress, GuardedNetwork
+from services.alerts.domain.endpoint import WebhookTerms
 
 FORBIDDEN = {
     "0.0.0.0": "private",  # noqa: S104 - refused
@@ -109,7 +109,7 @@ SPELLINGS = [
 @pytest.mark.parametrize("url", SPELLINGS)
 def test_every_spelling_of_an_address_is_read_as_it(url: str) -> None:
     try:
-        terms = EndpointTerms(url=url)
+        terms = WebhookTerms(url=url)
     except ValidationError:
         return  # no URL at all is as good
     address = terms.literal_address()
@@ -130,7 +130,7 @@ def test_every_spelling_of_an_address_is_read_as_it(url: str) -> None:
 )
 def test_what_is_no_endpoint_is_told(url: str, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
-        EndpointTerms(url=url)
+        WebhookTerms(url=url)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "::1", "::ffff:127.0.0.1", "0"])

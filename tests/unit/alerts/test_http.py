@@ -10,7 +10,9 @@ import httpx
 import uvicorn
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from services.alerts.channels.senders import Senders
 from services.alerts.domain.subscription import Subscription
+from services.alerts.endpoints.http import EndpointsApi
 from services.alerts.http import build_app
 from services.alerts.settings import AlertsSettings
 from tests.support.alerts import AlertsParts, alerts
@@ -20,11 +22,13 @@ DESK = Subscription(lab="google", name="desk")
 
 
 @asynccontextmanager
-async def served(url: str, keys: Path | None = None) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
+async def served(
+    url: str, keys: Path | None = None, senders: Senders | None = None
+) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async def ready() -> bool:
         return True
 
-    async with alerts(url) as parts:
+    async with alerts(url, senders=senders) as parts:
         app = build_app(
             AlertsSettings(heartbeat_s=1),
             parts.database,
@@ -32,7 +36,7 @@ async def served(url: str, keys: Path | None = None) -> AsyncIterator[tuple[Aler
             parts.commits,
             parts.metrics,
             parts.registry,
-            endpoints=parts.endpoints,
+            endpoints=EndpointsApi(parts.endpoints),
             gate=parts.gate(keys),
             is_ready=ready,
         )

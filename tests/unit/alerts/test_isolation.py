@@ -70,7 +70,8 @@ def routes(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def filled(path: str, lab: str) -> str:
     name = f"at-{lab}" if "/endpoints/" in path else f"of-{lab}"
-    return path.replace("{lab}", lab).replace("{name}", name).replace("{vendor}", "v")
+    values = {"lab": lab, "name": name, "vendor": "v", "code": "a" * 32, "what": "unsubscribe"}
+    return path.format(**values)  # KeyError: a new parameter needs a value here
 
 
 def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(database_url: str, file: Path) -> None:
@@ -78,7 +79,7 @@ def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(database_
         async with peopled(database_url, file) as (_, client, raised):
             walked = 0
             for method, path in routes((await client.get("/openapi.json")).json()):
-                if "{lab}" not in path:
+                if "{lab}" not in path or path.startswith("/mail/"):
                     continue
                 for me in LABS:
                     for other in set(LABS) - {me}:
@@ -98,7 +99,7 @@ def test_what_is_a_labs_own_and_what_is_everybodys_names_no_other_lab(database_u
         with capture_logs() as logs:
             async with peopled(database_url, file) as (_, client, raised):
                 for method, path in routes((await client.get("/openapi.json")).json()):
-                    if method != "GET" or path.endswith("/stream"):
+                    if method != "GET" or path.endswith("/stream") or path.startswith("/mail/"):
                         continue
                     for me in LABS:
                         answer = await client.get(filled(path, me), headers=of(TOKENS[me]))
@@ -163,6 +164,8 @@ def test_without_a_key_only_health_metrics_and_documents_answer(database_url: st
                 answer = await client.request(method, filled(path, "google"), headers=headers, json={})
                 if path.startswith(("/health", "/metrics")):
                     assert answer.status_code == 200
+                elif path.startswith("/mail/"):
+                    assert answer.status_code == (200 if method == "GET" else 404)
                 else:
                     assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, "Bearer"), path
             assert (await client.get("/docs", headers=headers)).status_code == 200

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from services.alerts.channels.webhook import Poster, signed
 from services.alerts.domain.attempts import Attempt
-from services.alerts.webhooks.posting import Poster, signed
-from services.alerts.webhooks.sealing import new_secret
+from services.alerts.endpoints.sealing import new_secret
 from tests.support.receiver import Answer, cut, endless, garbage, receiver, silent, status
 
 ALLOWED = (ip_network("127.0.0.0/8"),)

@@ -14,12 +14,12 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 from standardwebhooks import WebhookVerificationError
 
-from services.alerts.domain.endpoint import Endpoint, EndpointTerms, Secret
+from services.alerts.channels.webhook import CONNECTIONS
+from services.alerts.domain.endpoint import Endpoint, Secret, WebhookTerms
 from services.alerts.domain.subscription import Subscription
+from services.alerts.endpoints import store
+from services.alerts.endpoints.sealing import Sealer, SecretKeysUnusable, new_secret
 from services.alerts.tables import ENDPOINTS
-from services.alerts.webhooks import store
-from services.alerts.webhooks.posting import CONNECTIONS
-from services.alerts.webhooks.sealing import Sealer, SecretKeysUnusable, new_secret
 from tests.support.alerts import AlertsParts
 from tests.support.assessments import assessment, score
 from tests.support.receiver import OK, Received, garbage, ids, message, receiver, silent, status
@@ -32,7 +32,7 @@ LAB = "google"
 async def serving(url: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async with served(url) as (parts, client):
         await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
-        running = asyncio.create_task(parts.webhooks.run())
+        running = asyncio.create_task(parts.worker.run())
         try:
             yield parts, client
         finally:
@@ -161,7 +161,7 @@ def test_gone_disables_and_enabling_sends_what_waited(database_url: str) -> None
                     await asyncio.sleep(0.01)
             while_disabled = await raise_alert(parts, "w")
             assert (await client.get(f"/labs/{LAB}/endpoints/soc")).json()["disabled"] == "it answered 410 Gone"
-            assert parts.registry.get_sample_value("alerts_webhook_endpoints_disabled_total") == 1
+            assert parts.registry.get_sample_value("alerts_endpoints_disabled_total", {"kind": "webhook"}) == 1
             assert (await client.post(f"/labs/{LAB}/endpoints/soc/enabled")).json()["disabled"] is None
             assert ids(await there.until(2)) == [first, first]
             again = await client.post(f"/labs/{LAB}/endpoints/soc/replay", json={"first": while_disabled})
@@ -175,7 +175,7 @@ def test_an_endpoint_that_failed_for_days_is_disabled(database_url: str) -> None
     async def run() -> None:
         async with serving(database_url) as (parts, client), receiver(then=status("500 X")) as there:
             since_ms = int((datetime.now(UTC) - timedelta(days=6)).timestamp() * 1000)
-            failing = Endpoint(LAB, "soc", EndpointTerms(url=there.url), (new_secret(),), failing_since_ms=since_ms)
+            failing = Endpoint(LAB, "soc", WebhookTerms(url=there.url), (new_secret(),), failing_since_ms=since_ms)
             async with parts.intake.changing() as connection:
                 await store.put(connection, failing, parts.sealer)
             await raise_alert(parts)
@@ -214,8 +214,8 @@ def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(database
                 await put(client, "soc", there.url)
                 raised += [await raise_alert(parts, vendor) for vendor in ("a", "b", "c")]
             async with served(database_url) as (parts, _):
-                parts.webhooks._sealer = sealer
-                running = asyncio.create_task(parts.webhooks.run())
+                parts.worker._sealer = sealer
+                running = asyncio.create_task(parts.worker.run())
                 received = await there.until(5)
                 assert sorted(set(ids(received))) == sorted(raised)
                 running.cancel()
@@ -247,7 +247,7 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(database_url: str) 
 def test_old_secrets_end() -> None:
     now = datetime.now(UTC)
     old, new = Secret("whsec_b2xk", now), Secret("whsec_bmV3")
-    found = Endpoint(LAB, "soc", EndpointTerms(url="https://example.com/"), (new, old))
+    found = Endpoint(LAB, "soc", WebhookTerms(url="https://example.com/"), (new, old))
     assert found.active_secrets(now - timedelta(seconds=1)) == (new.secret, old.secret)
     assert found.active_secrets(now) == (new.secret,)
 
@@ -362,7 +362,7 @@ def test_a_wrong_endpoint_is_refused_with_its_field(database_url: str, terms: di
 
 
 def test_a_lab_has_fifty_endpoints_at_most(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.alerts.webhooks.http.MAX_ENDPOINTS", 2)
+    monkeypatch.setattr("services.alerts.endpoints.making.MAX_ENDPOINTS", 2)
 
     async def run() -> list[int]:
         async with served(database_url) as (_, client):

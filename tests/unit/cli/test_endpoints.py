@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
 from neutrality.cli.main import app
 from tests.support.receiver import receiver, status
+from tests.unit.alerts.test_people import TO, code_in, mailing
 from tests.unit.alerts.test_webhooks import LAB, raise_alert, serving
 
 
@@ -40,6 +42,35 @@ def test_an_endpoint_is_made_tried_rotated_replayed_and_removed(sqlite_url: str)
             assert (gone.exit_code, "no endpoint 'soc'" in gone.stderr) == (1, True)
             wrong = await say("set", "soc", "https://user:pw@example.com/")
             assert (wrong.exit_code, "/url: a URL without user" in wrong.stderr) == (1, True)
+
+    asyncio.run(run())
+
+
+def test_an_address_is_confirmed_and_an_apprise_url_comes_from_a_file(sqlite_url: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with mailing(sqlite_url) as (_, client, box), receiver() as chat:
+
+            async def say(*words: str) -> Result:
+                where = ["--lab", LAB, "--alerts-url", str(client.base_url)]
+                return await asyncio.to_thread(CliRunner().invoke, app, ["endpoints", *words, *where])
+
+            made = await say("set", "duty", TO)
+            assert "duty sends to soc@lab.example" in made.stdout
+            assert "nothing is sent until it is confirmed: a code was mailed" in made.stdout
+            refused = await say("test", "duty")
+            assert (refused.exit_code, "until its address is confirmed" in refused.stderr) == (1, True)
+            assert "a new code was mailed" in (await say("confirm", "duty")).stdout
+            code = code_in((await box.until(2))[1])
+            assert "duty  soc@lab.example  enabled" in (await say("confirm", "duty", code)).stdout
+            assert "arrived: 250" in (await say("test", "duty")).stdout
+            (tmp_path / "url.txt").write_text(chat.url.replace("http://", "json://user:hunter2-hunter2@") + "\n")
+            made = await say("set", "chat", "--target-file", str(tmp_path / "url.txt"))
+            assert "chat sends to json://user:****@127.0.0.1" in made.stdout
+            assert "arrived: 200" in (await say("test", "chat")).stdout
+            listed = (await say("list")).stdout
+            assert "hunter2" not in listed
+            assert "duty  soc@lab.example  enabled" in listed
+            assert (await say("set", "none")).exit_code == 2
 
     asyncio.run(run())
 

@@ -1,10 +1,14 @@
-"""Endpoints, deliveries and attempts in the database. A delivery is one alert on its way to one endpoint; it is made with its alert's commit."""
+"""Endpoints, deliveries and attempts in the database. A delivery is one alert on its way to one endpoint; it is made with its alert's commit.
+
+A delivery may be of a notice instead: that another endpoint was disabled. It is made with the commit of that, and holds the notice.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,21 +16,33 @@ from neutrality.events.alert import Alert, parse_alert
 from services.alerts import dialects, leases
 from services.alerts.dialects import BIG, insert_into
 from services.alerts.domain.attempts import Attempt, State
-from services.alerts.domain.endpoint import Endpoint, EndpointTerms
+from services.alerts.domain.endpoint import TERMS, Endpoint
+from services.alerts.domain.notice import Notice, parse_notice
+from services.alerts.endpoints.sealing import Sealer
 from services.alerts.news import news_of
 from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, ENDPOINTS
-from services.alerts.webhooks.sealing import Sealer
 
 Key = tuple[str, str]  # lab and name of an endpoint
+MOST_AVAILABLE: Final = 500  # that are looked at for one message; a digest holds no more
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An alert that waits for an endpoint since `due_ms`, after so many attempts."""
+    """An alert, or a notice, that waits for an endpoint since `due_ms`, after so many attempts."""
 
-    alert: Alert
+    content: Alert | Notice
     attempts: int
     due_ms: int
+
+    @property
+    def vendor(self) -> str:
+        """Whose order it keeps; of a notice, nobody's."""
+        return self.content.vendor if isinstance(self.content, Alert) else ""
+
+    @property
+    def group(self) -> str:
+        """What people are told together with it."""
+        return self.content.group if isinstance(self.content, Alert) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt, and what it makes of the delivery and, if it changes, of the endpoint.
+    """What came of an attempt, and what it makes of the delivery (of an alert, or a notice) and, if it changes, of the endpoint.
 
     A delivery that was not due at `was_due_ms` was asked for again meanwhile, and goes on waiting.
     """
@@ -52,6 +68,7 @@ class Outcome:
     state: State
     due_ms: int
     endpoint: "Standing | None" = None
+    notice: Notice | None = None
 
 
 async def put(connection: AsyncConnection, endpoint: Endpoint, sealer: Sealer) -> None:
@@ -92,13 +109,20 @@ async def endpoints(
         Endpoint(
             row.lab,
             row.name,
-            EndpointTerms.model_validate_json(row.terms),
+            TERMS.validate_json(row.terms),
             sealer.unseal(row.secrets),
             row.disabled,
             row.failing_since_ms,
         )
         for row in await connection.execute(query)
     )
+
+
+async def disabled(connection: AsyncConnection, lab: str) -> list[tuple[str, str, str]]:
+    """Name, kind and reason of each of a lab's endpoints that is disabled, by name."""
+    query = select(ENDPOINTS.c.name, ENDPOINTS.c.terms, ENDPOINTS.c.disabled).order_by(ENDPOINTS.c.name)
+    rows = await connection.execute(query.where(ENDPOINTS.c.lab == lab, ENDPOINTS.c.disabled.is_not(None)))
+    return [(name, TERMS.validate_json(terms).kind, why) for name, terms, why in rows]
 
 
 async def deliver(connection: AsyncConnection, wanted: Iterable[tuple[Endpoint, Alert]], now_ms: int) -> None:
@@ -146,14 +170,22 @@ _FREE_HEADS = and_(
     ~exists().where(_here(_OLDER), _OLDER.c.vendor == DELIVERIES.c.vendor, _OLDER.c.position < DELIVERIES.c.position),
     DELIVERIES.c.vendor.not_in(bindparam("busy", expanding=True)),
 )
+_DELIVERY = select(ALERTS.c.document, DELIVERIES.c.notice, DELIVERIES.c.attempts, DELIVERIES.c.due_ms).join_from(
+    DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert, isouter=True
+)
 # made once: building a statement costs more than SQLite takes to answer it
 _DUE = (
-    select(ALERTS.c.document, DELIVERIES.c.attempts, DELIVERIES.c.due_ms)
-    .join_from(DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert)
-    .where(_FREE_HEADS, DELIVERIES.c.due_ms <= bindparam("now_ms"))
+    _DELIVERY.where(_FREE_HEADS, DELIVERIES.c.due_ms <= bindparam("now_ms"))
     .order_by(DELIVERIES.c.position)
     .limit(bindparam("most"))
 )
+_HELD_UP = exists().where(
+    _here(_OLDER),
+    _OLDER.c.vendor == DELIVERIES.c.vendor,
+    _OLDER.c.position <= DELIVERIES.c.position,
+    _OLDER.c.due_ms > bindparam("now_ms"),
+)
+_AVAILABLE = _DELIVERY.where(_here(DELIVERIES), ~_HELD_UP).order_by(DELIVERIES.c.position).limit(MOST_AVAILABLE)
 _OTHERS = select(literal(1)).where(_here(DELIVERIES), DELIVERIES.c.alert.not_in(bindparam("running", expanding=True))).limit(1)
 _NEXT_DUE = select(func.min(DELIVERIES.c.due_ms)).where(_FREE_HEADS)
 
@@ -162,7 +194,17 @@ async def due(connection: AsyncConnection, key: Key, now_ms: int, busy: Collecti
     """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out."""
     values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit}
     rows = await connection.execute(_DUE, values)
-    return tuple(Delivery(parse_alert(document), attempts, due_ms) for document, attempts, due_ms in rows)
+    return tuple(_delivery(*row) for row in rows)
+
+
+async def available(connection: AsyncConnection, key: Key, now_ms: int) -> tuple[Delivery, ...]:
+    """All that may be sent now, in order: what is due, and behind nothing of its vendor that is not. Of much the oldest."""
+    values = {"lab": key[0], "name": key[1], "now_ms": now_ms}
+    return tuple(_delivery(*row) for row in await connection.execute(_AVAILABLE, values))
+
+
+def _delivery(alert: bytes | None, notice: bytes | None, attempts: int, due_ms: int) -> Delivery:
+    return Delivery(parse_alert(alert) if alert is not None else parse_notice(notice or b""), attempts, due_ms)
 
 
 async def next_due_ms(connection: AsyncConnection, key: Key, running: Collection[str], busy: Collection[str]) -> int | None:
@@ -172,6 +214,27 @@ async def next_due_ms(connection: AsyncConnection, key: Key, running: Collection
         return None
     found: int | None = (await connection.execute(_NEXT_DUE, {**here, "busy": list(busy)})).scalar()
     return found or 0
+
+
+async def tell_others(connection: AsyncConnection, notice: Notice, now_ms: int) -> None:
+    """Make deliveries of a notice to the lab's other endpoints that are not disabled themselves."""
+    others = select(ENDPOINTS.c.name).where(
+        ENDPOINTS.c.lab == notice.lab, ENDPOINTS.c.name != notice.endpoint, ENDPOINTS.c.disabled.is_(None)
+    )
+    row = {
+        "lab": notice.lab,
+        "alert": notice.id,
+        "vendor": "",
+        "position": 0,
+        "state": "pending",
+        "attempts": 0,
+        "due_ms": now_ms,
+    }
+    document = orjson.dumps(asdict(notice))
+    rows = [row | {"name": name, "notice": document} for name in (await connection.execute(others)).scalars()]
+    if rows:
+        await connection.execute(dialects.add(connection, DELIVERIES), rows)
+        news_of(connection).labs.add(notice.lab)
 
 
 async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
@@ -192,6 +255,9 @@ async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> No
     for key, standing in {one.key: one.endpoint for one in outcomes if one.endpoint is not None}.items():
         values = {"failing_since_ms": standing.failing_since_ms, "disabled": standing.disabled}
         await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.lab == key[0], ENDPOINTS.c.name == key[1]).values(values))
+    for one in outcomes:
+        if one.notice is not None:
+            await tell_others(connection, one.notice, one.at_ms)
 
 
 _SETTLE = (
@@ -246,5 +312,7 @@ async def counts(connection: AsyncConnection, key: Key) -> dict[str, int]:
 
 
 async def forget_attempts(connection: AsyncConnection, before_ms: int) -> None:
-    """Of the log what is older."""
+    """Of the log what is older, and notices that are."""
     await connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.at_ms < before_ms))
+    settled = (DELIVERIES.c.notice.is_not(None), DELIVERIES.c.state != "pending", DELIVERIES.c.due_ms < before_ms)
+    await connection.execute(delete(DELIVERIES).where(*settled))

@@ -1,6 +1,7 @@
 """Works off the deliveries.
 
-Each endpoint has a task, connections and a bound of its own, so none slows another; what waits lies in the database, so a dead one costs no memory.
+Each endpoint has a task, connections and a bound of its own, so none slows another; what waits lies in the database, so a dead one costs no
+memory. To people a group's alerts go as one message, one message at a time; a webhook gets each by itself.
 
 An attempt is over when its outcome is committed: a crash before that repeats it under the same id. What came within a moment is
 committed together, for all endpoints.
@@ -8,31 +9,31 @@ committed together, for all endpoints.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
 import structlog
 
-from neutrality.events.alert import ALERT_TYPE
+from neutrality.events.alert import Alert
 from neutrality.events.vocabulary import iso
+from services.alerts.channels.senders import Sender, Senders
 from services.alerts.database import Database
-from services.alerts.domain.addresses import Network
 from services.alerts.domain.attempts import SCHEDULE_S, Attempt, next_state, why_disabled
 from services.alerts.domain.endpoint import Endpoint
+from services.alerts.domain.messages import next_message
+from services.alerts.domain.notice import notice_of, trial_of
+from services.alerts.endpoints import store
+from services.alerts.endpoints.sealing import Sealer
+from services.alerts.endpoints.store import Delivery, Key, Outcome, Standing
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
-from services.alerts.webhooks import store
-from services.alerts.webhooks.posting import CONNECTIONS, Poster, message_of
-from services.alerts.webhooks.sealing import Sealer
-from services.alerts.webhooks.store import Delivery, Key, Outcome, Standing
 
 LOG_KEPT_S: Final = 90 * 24 * 3600
 CLEAN_EVERY_S: Final = 6 * 3600.0
 LONGEST_SLEEP_S: Final = 3600.0
 GATHER_S: Final = 0.05  # outcomes are committed together: a commit costs more than all that is in it
-TEST_TYPE: Final = "watch.neutrality.test.v1"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -44,34 +45,32 @@ class _Line:
     key: Key
     wake: asyncio.Event
     task: "asyncio.Task[None] | None" = None
-    running: "dict[asyncio.Task[None], Delivery]" = field(default_factory=dict)
+    running: "dict[asyncio.Task[None], Sequence[Delivery]]" = field(default_factory=dict)
     not_before_ms: int = 0
     failing_since_ms: int | None = None
     disabled: bool = False
     may_wait: bool = True
 
 
-class Webhooks:
+class EndpointWorker:
     """`run` serves every endpoint until it is cancelled; `hear` tells it of endpoints and alerts."""
 
-    def __init__(  # noqa: PLR0913 - what main has made
+    def __init__(
         self,
         database: Database,
         sealer: Sealer,
+        senders: Senders,
         metrics: AlertsMetrics,
         *,
         clock: Callable[[], datetime],
         chance: Callable[[], float],
-        allowed: Sequence[Network] = (),
-        timeout_s: float = 15.0,
         schedule_s: tuple[float, ...] = SCHEDULE_S,
     ) -> None:
         """`chance` gives numbers in [0, 1) for the jitter."""
-        self._database, self._sealer, self._metrics = database, sealer, metrics
-        self._clock, self._chance = clock, chance
-        self._allowed, self._timeout_s, self._schedule_s = allowed, timeout_s, schedule_s
+        self._database, self._sealer, self._senders, self._metrics = database, sealer, senders, metrics
+        self._clock, self._chance, self._schedule_s = clock, chance, schedule_s
         self._lines: dict[Key, _Line] = {}
-        self._outcomes: list[tuple[Outcome, asyncio.Future[None]]] = []
+        self._outcomes: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
         self._recorded = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -107,22 +106,16 @@ class Webhooks:
     async def test(self, endpoint: Endpoint) -> Attempt:
         """Send one message now, and tell what came of it."""
         now = self._clock()
-        identity = f"test_{sha256(f'{endpoint.lab}{endpoint.name}{now.timestamp()}'.encode()).hexdigest()[:24]}"
-        message = message_of(TEST_TYPE, iso(now), {"lab": endpoint.lab, "endpoint": endpoint.name})
-        poster = self._poster()
+        trial = trial_of(endpoint.lab, endpoint.name, iso(now))
+        sender = self._senders.of(endpoint)
         try:
-            attempt = await poster.post(
-                endpoint.terms.url, message, identity=identity, secrets=endpoint.active_secrets(now), now=now
-            )
+            attempt = await sender.send(trial, now)
         finally:
-            await poster.close()
-        self._metrics.webhook_attempts.labels(attempt.outcome).inc()
+            await sender.close()
+        self._count(endpoint, attempt)
         async with self._database.transaction() as connection:
-            await store.log_test(connection, (endpoint.lab, endpoint.name), identity, attempt, _ms(now))
+            await store.log_test(connection, (endpoint.lab, endpoint.name), trial.id, attempt, _ms(now))
         return attempt
-
-    def _poster(self) -> Poster:
-        return Poster(self._allowed, timeout_s=self._timeout_s)
 
     def _serve(self, key: Key, after: "asyncio.Task[None] | None" = None) -> None:
         line = _Line(key, asyncio.Event())
@@ -143,11 +136,11 @@ class Webhooks:
         if endpoint is None or endpoint.disabled is not None:
             return
         line.failing_since_ms = endpoint.failing_since_ms
-        poster = self._poster()
+        sender = self._senders.of(endpoint)
         try:
             while not line.disabled:
                 line.wake.clear()
-                pause_s = await self._begin(endpoint, poster, line) if line.may_wait else LONGEST_SLEEP_S
+                pause_s = await self._begin(endpoint, sender, line) if line.may_wait else LONGEST_SLEEP_S
                 waking = asyncio.create_task(line.wake.wait())
                 done, _ = await asyncio.wait([*line.running, waking], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
                 await _ended(waking)
@@ -156,51 +149,63 @@ class Webhooks:
                     task.result()
         finally:
             await asyncio.gather(*(_ended(task) for task in line.running))
-            await poster.close()
+            await sender.close()
 
-    async def _begin(self, endpoint: Endpoint, poster: Poster, line: _Line) -> float:
+    async def _begin(self, endpoint: Endpoint, sender: Sender, line: _Line) -> float:
         """Begin what may be tried now; returns how many seconds there is nothing else to begin."""
         now_ms = _ms(self._clock())
         if now_ms < line.not_before_ms:
             return min(LONGEST_SLEEP_S, (line.not_before_ms - now_ms) / 1000.0)
-        room = CONNECTIONS - len(line.running)
+        room = sender.at_once - len(line.running)
         if room == 0:
             return LONGEST_SLEEP_S
         line.may_wait = False  # unless it is found, or told of from here on
         async with self._database.reading() as connection:
-            found = await store.due(connection, line.key, now_ms, _vendors(line), room)
-            for delivery in found:
-                line.running[asyncio.create_task(self._attempt(endpoint, delivery, poster, line))] = delivery
-            alerts = {delivery.alert.id for delivery in line.running.values()}
+            if sender.to_people:
+                message = next_message(await store.available(connection, line.key, now_ms))
+                found = [message] if message else []
+            else:
+                found = [[one] for one in await store.due(connection, line.key, now_ms, _vendors(line), room)]
+            for deliveries in found:
+                line.running[asyncio.create_task(self._attempt(endpoint, deliveries, sender, line))] = deliveries
+            alerts = {delivery.content.id for deliveries in line.running.values() for delivery in deliveries}
             next_ms = await store.next_due_ms(connection, line.key, alerts, _vendors(line))
         if next_ms is None:
             return LONGEST_SLEEP_S
         line.may_wait = True
-        if next_ms == 0 or len(line.running) == CONNECTIONS:
+        if next_ms == 0 or len(line.running) == sender.at_once:
             return LONGEST_SLEEP_S
         return min(LONGEST_SLEEP_S, max(0.01, (next_ms - now_ms) / 1000.0))
 
-    async def _attempt(self, endpoint: Endpoint, delivery: Delivery, poster: Poster, line: _Line) -> None:
+    async def _attempt(self, endpoint: Endpoint, deliveries: Sequence[Delivery], sender: Sender, line: _Line) -> None:
         now = self._clock()
-        message = message_of(ALERT_TYPE, delivery.alert.raised_at, delivery.alert)
-        attempt = await poster.post(
-            endpoint.terms.url, message, identity=delivery.alert.id, secrets=endpoint.active_secrets(now), now=now
-        )
-        self._metrics.webhook_attempts.labels(attempt.outcome).inc()
+        alerts = [one.content for one in deliveries if isinstance(one.content, Alert)]
+        notices = [one.content for one in deliveries if not isinstance(one.content, Alert)]
+        attempt = await sender.send(notices[0] if notices else alerts, now)
+        self._count(endpoint, attempt)
         after_ms = _ms(self._clock())
-        state, pause_s = next_state(attempt, delivery.attempts + 1, self._chance(), self._schedule_s)
+        state, pause_s = next_state(attempt, max(one.attempts for one in deliveries) + 1, self._chance(), self._schedule_s)
         due_ms = after_ms + int(pause_s * 1000.0)
         if attempt.retry_after_s is not None and not attempt.succeeded:
             line.not_before_ms = max(line.not_before_ms, due_ms)
         standing = self._standing(line, attempt, after_ms)
-        await self._commit(Outcome(line.key, delivery.alert.id, attempt, _ms(now), delivery.due_ms, state, due_ms, standing))
+        notice = None
+        if standing is not None and standing.disabled is not None:
+            notice = notice_of(endpoint.lab, endpoint.name, endpoint.terms.kind, standing.disabled, iso(self._clock()))
+        outcomes = [
+            Outcome(line.key, one.content.id, attempt, _ms(now), one.due_ms, state, due_ms, standing) for one in deliveries
+        ]
+        await self._commit([replace(outcomes[0], notice=notice), *outcomes[1:]])
         line.may_wait = True  # it may have been asked for again meanwhile
         if state == "delivered":
-            self._metrics.delivered.labels("webhook").inc()
-        if standing is not None and standing.disabled is not None:
+            self._metrics.delivered.labels(endpoint.terms.kind).inc(len(deliveries))
+        if notice is not None:
             line.disabled = True
-            self._metrics.webhook_endpoints_disabled.inc()
+            self._metrics.endpoints_disabled.labels(endpoint.terms.kind).inc()
             log.warning("endpoint_disabled", endpoint=_unnamed(line.key), outcome=attempt.outcome)
+
+    def _count(self, endpoint: Endpoint, attempt: Attempt) -> None:
+        self._metrics.endpoint_attempts.labels(endpoint.terms.kind, attempt.outcome).inc()
 
     def _standing(self, line: _Line, attempt: Attempt, now_ms: int) -> Standing | None:
         """How the endpoint stands now; None: as before."""
@@ -212,9 +217,9 @@ class Webhooks:
         disabled = why_disabled(attempt, (now_ms - (line.failing_since_ms or now_ms)) / 1000.0)
         return None if disabled is None and before == line.failing_since_ms else Standing(line.failing_since_ms, disabled)
 
-    async def _commit(self, outcome: Outcome) -> None:
+    async def _commit(self, outcomes: Sequence[Outcome]) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outcomes.append((outcome, done))
+        self._outcomes.append((outcomes, done))
         self._recorded.set()
         await done
 
@@ -225,7 +230,7 @@ class Webhooks:
             self._recorded.clear()
             batch, self._outcomes = self._outcomes, []
             async with self._database.transaction() as connection:
-                await store.record(connection, [outcome for outcome, _ in batch])
+                await store.record(connection, [outcome for outcomes, _ in batch for outcome in outcomes])
             for _, done in batch:
                 if not done.done():
                     done.set_result(None)
@@ -238,7 +243,7 @@ class Webhooks:
 
 
 def _vendors(line: _Line) -> set[str]:
-    return {delivery.alert.vendor for delivery in line.running.values()}
+    return {delivery.vendor for deliveries in line.running.values() for delivery in deliveries}
 
 
 async def _ended(task: "asyncio.Task[None] | asyncio.Task[bool]") -> None:
