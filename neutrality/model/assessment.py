@@ -8,12 +8,10 @@ Sums are `math.fsum`, which rounds once: the result does not depend on the order
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from neutrality.events.assessment import Assessment, Channel, ClaimNote, Outlook, Part, Score, Step, Term, Watch, note_to_bytes
 from neutrality.events.claims import Role, RoleType
-from neutrality.model.claims import Standing
 from neutrality.model.explanation import named_in, note_of
 from neutrality.model.facts import Facts
 from neutrality.model.governance import governance_influence, governance_ties
@@ -22,7 +20,7 @@ from neutrality.model.ownership import Allotted, integrated, levels
 from neutrality.model.picture import Holdings, Note
 from neutrality.model.profile import NO_EXPOSURE, Exposure, LabExposure
 from neutrality.model.revenue import Spending, revenue_influence
-from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
+from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import blocks, control_level, control_level_in, power
 
 _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what is left of 100 points is far under any rounding
@@ -48,7 +46,7 @@ def terms_of(
 
     `own` are the entity's exposures, if they have been reckoned already.
     """
-    own = None if view.certain is not None else own
+    own = None if view.certain or view is FORESEEN else own
     held = facts.holdings(view)
     spending = facts.picture.spendings(view, methodology)
     labs = sorted({*facts.labs(), *([facts.lab] if facts.lab is not None else [])})
@@ -84,10 +82,11 @@ def assess(
     terms = {view: terms_of(facts, view, methodology, own) for view in dict.fromkeys(distinct.values())}
     readings = {view: _reading(found) for view, found in terms.items()}
     confirmed, projected = terms[CONFIRMED], terms[distinct[PROJECTED]]
-    alone = [
-        (standing, _reading(terms_of(facts, View("confirmed", certain=standing.claim_id), methodology)))
-        for standing in facts.picture.pending
-    ]
+    alone = {
+        claim_id: _reading(terms_of(facts, View("confirmed", certain=frozenset([claim_id])), methodology))
+        for claim_id in (standing.claim_id for standing in facts.picture.pending)
+    }
+    upstream = _reading(terms_of(facts, FORESEEN, methodology)) if facts.has_foresight() else None
     coverage = facts.picture.coverage(methodology)
 
     def score(excluded: frozenset[str]) -> Score:
@@ -95,15 +94,17 @@ def assess(
         expected, low, high = (
             now if distinct[view] is CONFIRMED else readings[view].score(excluded) for view in (PROJECTED, LOW, HIGH)
         )
-        effects = [(standing, reading.score(excluded)) for standing, reading in alone]
+        effects = {claim_id: reading.score(excluded) for claim_id, reading in alone.items()}
+        further = [] if upstream is None else [upstream.score(excluded)]
+        watched = [effect for claim_id, effect in effects.items() if claim_id in facts.picture.watched]
         return Score(
             confirmed=now,
             projected=expected,
             low=low,
             high=high,
             grade=methodology.grade(now) if coverage["ownership"] else "NR",
-            outlook=_outlook(now, expected, [effect for _, effect in effects], methodology.outlook.margin_points),
-            watch=_watch(now, effects, facts.at, methodology) if effects else None,
+            outlook=_outlook(now, expected, [*effects.values(), *further], methodology.outlook.margin_points),
+            watch=_watch(now, [*watched, *further], methodology),
         )
 
     excluded = _excluded({term.lab for found in terms.values() for term in found}, facts)
@@ -122,14 +123,6 @@ def assess(
         categories=facts.attributes.categories,
         flags=(*(["levels_cut"] if levels_cut else []), *facts.picture.flags()),
     )
-
-
-def watch_lapses(standing: Standing, methodology: Methodology) -> datetime | None:
-    """When the watch that a pending claim may have raised lapses unless it is reaffirmed: counted from when we learnt of it."""
-    if standing.pending is None:
-        return None
-    learnt = datetime.fromtimestamp(standing.pending.accepted_ms / 1000.0, tz=UTC)
-    return learnt + timedelta(days=methodology.outlook.watch_days)
 
 
 def _reading(terms: Iterable[Term]) -> _Reading:
@@ -281,13 +274,9 @@ def _outlook(value: float, expected: float, effects: Iterable[float], margin: fl
     return "positive" if expected - value >= margin else "stable"
 
 
-def _watch(value: float, effects: Sequence[tuple[Standing, float]], at: datetime, methodology: Methodology) -> Watch | None:
-    down = up = False
-    for standing, effect in effects:
-        lapses = watch_lapses(standing, methodology)
-        if lapses is None or lapses <= at or methodology.grade(effect) == methodology.grade(value):
-            continue
-        down, up = down or effect < value, up or effect > value
+def _watch(value: float, effects: Iterable[float], methodology: Methodology) -> Watch | None:
+    moves = [effect for effect in effects if methodology.grade(effect) != methodology.grade(value)]
+    down, up = any(effect < value for effect in moves), any(effect > value for effect in moves)
     if down and up:
         return "developing"
     return "down" if down else "up" if up else None

@@ -92,7 +92,7 @@ class Dossier:
             for claim_id in sorted(claims)
         )
         reports = (report for found in claims.values() for report in found)
-        picture = Picture(entity, standings, methodology, reports, None if kept is None else kept.picture.notes)
+        picture = Picture(entity, standings, at, methodology, reports, None if kept is None else kept.picture.notes)
         self._kept = _Kept(picture, at, picture.next_time(at), contested=contests)
         self._touched = frozenset()
         return picture

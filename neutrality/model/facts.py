@@ -11,7 +11,7 @@ from neutrality.model.methodology import Methodology
 from neutrality.model.ownership import levels
 from neutrality.model.picture import Attributes, Holdings, Picture
 from neutrality.model.profile import NO_EXPOSURE, Exposure, Hop, LabExposure, Profile
-from neutrality.model.views import CONFIRMED, HIGH, LOW, PROJECTED, View
+from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import control_level
 
 
@@ -52,6 +52,16 @@ class Facts(Struct, frozen=True, gc=False):
         ranges = self.distinct(LOW) is LOW
         low, high = (LOW, HIGH) if ranges else (CONFIRMED, CONFIRMED)
         return {CONFIRMED: CONFIRMED, PROJECTED: self.distinct(PROJECTED), LOW: low, HIGH: high}
+
+    def foreseen(self) -> View | None:
+        """The view of what those that this entity holds are to look out for; None if nothing here or further up may raise a watch."""
+        if self.picture.watched:
+            return View(FORESEEN.name, certain=self.picture.watched)
+        return FORESEEN if self.has_foresight() else None
+
+    def has_foresight(self) -> bool:
+        """Whether a pending claim further up may raise a watch."""
+        return any(exposure.foreseen is not None for exposure in self._exposures())
 
     def _exposures(self) -> Iterator[LabExposure]:
         return (exposure for profile in self.parties.values() if profile.labs for exposure in profile.labs.values())
@@ -96,6 +106,8 @@ def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExpo
     if not labs:
         return {}, False
     views = dict.fromkeys(facts.distinct_views().values())
+    if (foreseen := facts.foreseen()) is not None:
+        views[foreseen] = None
     cut = False
     found: dict[str, LabExposure] = {}
     for lab in labs:

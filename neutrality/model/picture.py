@@ -6,7 +6,7 @@ Worked out once and kept until a claim is touched or a boundary passes, because 
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
@@ -76,17 +76,19 @@ class Picture:
         "times",
         "vague",
         "vague_votes",
+        "watched",
     )
 
     def __init__(
         self,
         entity: str,
         standings: tuple[Standing, ...],
+        at: datetime,
         methodology: Methodology,
         reports: Iterable[Report] = (),
         notes: dict[str, Note] | None = None,
     ) -> None:
-        """`reports` are those not taken back: they say when a standing may change. `notes` are those of the picture before."""
+        """The picture at time `at`. `reports` are those not taken back: they say when a standing may change; `notes` are of the picture before."""
         self.entity: Final = entity
         self.standings: Final = standings
         self.attributes: Final = attributes_of(standings)
@@ -99,7 +101,11 @@ class Picture:
         self.vague: Final = frozenset(claim.interested_party for claim in vague)
         self.vague_votes: Final = any(claim.interest_type is InterestType.VOTING_RIGHTS for claim in vague)
         self.links: Final = _links(self)
-        self.times: Final = sorted({*boundaries(reports), *_cooling(self.roles, methodology)})
+        lapses = {
+            standing.claim_id: _watch_lapses(standing.pending, methodology) for standing in self.pending if standing.pending
+        }
+        self.watched: Final = frozenset(claim_id for claim_id, lapse in lapses.items() if lapse > at)
+        self.times: Final = sorted({*boundaries(reports), *_cooling(self.roles, methodology), *lapses.values()})
         self.notes: Final[dict[str, Note]] = {} if notes is None else notes
         self._holdings: dict[View, Holdings] = {}
         self._coverage: dict[str, bool] | None = None
@@ -151,6 +157,11 @@ class Picture:
         """The first time after `at` at which a standing or a tie may change without an event."""
         index = bisect_right(self.times, at)
         return self.times[index] if index < len(self.times) else None
+
+
+def _watch_lapses(pending: Report, methodology: Methodology) -> datetime:
+    """When the watch that a pending report may have raised lapses unless it is reaffirmed: counted from when we learnt of it."""
+    return datetime.fromtimestamp(pending.accepted_ms / 1000.0, tz=UTC) + timedelta(days=methodology.outlook.watch_days)
 
 
 def attributes_of(standings: Iterable[Standing]) -> Attributes:

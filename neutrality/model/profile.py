@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-ViewName = Literal["confirmed", "projected", "low", "high"]
+ViewName = Literal["confirmed", "projected", "low", "high", "foreseen"]
 WHOLE: Final = 1.0 - 1e-6  # a ring of owners loses the terms under the smallest one, so its sum stays a little under 1
 VIEW_NAMES: Final[tuple[ViewName, ...]] = ("confirmed", "projected", "low", "high")
 
@@ -33,6 +33,8 @@ class Hop(Struct, frozen=True, gc=False):
 class LabExposure(Struct, frozen=True, gc=False, omit_defaults=True):
     """A lab's exposure in each view; a view that is None equals the confirmed one. `affiliated_by`: labs to which it is no rival.
 
+    `foreseen`: if all pending claims that may raise a watch come true, here and further up.
+
     `path` is the shortest way from the lab to the entity, among the shortest the one by the greatest last share.
     """
 
@@ -40,6 +42,7 @@ class LabExposure(Struct, frozen=True, gc=False, omit_defaults=True):
     projected: Exposure | None = None
     low: Exposure | None = None
     high: Exposure | None = None
+    foreseen: Exposure | None = None
     affiliated_by: tuple[str, ...] = ()
     path: tuple[Hop, ...] = ()
 

@@ -22,7 +22,7 @@ from msgspec.json import Decoder, Encoder
 
 from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
 from neutrality.events.cloudevent import Event, event_from_json, event_to_json
-from neutrality.model.assessment import assess, notes_of, watch_lapses
+from neutrality.model.assessment import assess, notes_of
 from neutrality.model.claims import Report
 from neutrality.model.dossier import Dossier
 from neutrality.model.facts import Facts, exposures
@@ -435,7 +435,6 @@ class _Reckoning:
         times = [
             None if self._owed is None else self._owed.until,
             picture.next_time(at),
-            *(watch_lapses(standing, self._methodology) for standing in picture.pending),
         ]
         return min((time for time in times if time is not None and time > at), default=None)
 

@@ -165,6 +165,6 @@ def test_a_view_that_is_left_out_would_have_said_the_same(
     for name, state in runner.vertices.items():
         found = standings(state.reports.values(), retractions([]), AT, methodology.evidence)
         parties = {sender: known.value for sender, known in state.profiles.items() if known.value is not None}
-        facts = Facts(name, AT, Picture(name, found, methodology), parties)
+        facts = Facts(name, AT, Picture(name, found, AT, methodology), parties)
         for view in VIEWS:
             assert terms_of(facts, facts.distinct(view), methodology) == terms_of(facts, view, methodology)

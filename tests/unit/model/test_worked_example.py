@@ -133,6 +133,42 @@ def test_a_watch_lapses_after_90_days_unless_reaffirmed() -> None:
     assert runner.assessments["scale-ai"].score_for("google").watch is None
 
 
+HOLDING = [lab("meta"), lab("google"), vendor("scale-ai"), stake("fund", "holding", 0.9), stake("holding", "scale-ai", 0.8)]
+FUND_SELLS = stake("meta", "holding", 0.9, status="announced", day=160, claim_id="meta-buys")
+
+
+def test_a_deal_announced_further_up_puts_the_vendor_on_watch_until_it_is_called_off() -> None:
+    runner = LocalRunner(load_methodology(), AT)
+    runner.apply([*HOLDING, FUND_SELLS])
+    score = runner.assessments["scale-ai"].score_for("google")
+    assert (score.grade, score.outlook, score.watch) == ("N1", "negative", "down")
+    assert runner.assessments["scale-ai"].score_for("meta").watch is None
+    runner.apply([event("correction", subject="holding", retracts_claim="meta-buys", reason="called off", day=161)])
+    score = runner.assessments["scale-ai"].score_for("google")
+    assert (score.outlook, score.watch) == ("stable", None)
+
+
+def test_a_watch_for_what_happens_further_up_lapses_as_any_other() -> None:
+    runner = LocalRunner(load_methodology(), AT)
+    runner.apply([*HOLDING, FUND_SELLS])
+    runner.pass_time(AT + timedelta(days=89))
+    assert runner.assessments["scale-ai"].score_for("google").watch == "down"
+    runner.pass_time(AT + timedelta(days=90))
+    score = runner.assessments["scale-ai"].score_for("google")
+    assert (score.outlook, score.watch) == ("negative", None)
+
+
+def test_a_deal_announced_in_a_ring_of_owners_leaves_no_echo_once_it_is_called_off() -> None:
+    ring = [stake("a", "b", 0.9), stake("b", "c", 0.9), stake("c", "a", 0.4), stake("c", "scale-ai", 0.9)]
+    runner = LocalRunner(load_methodology(), AT)
+    runner.apply([lab("meta"), lab("google"), vendor("scale-ai"), *ring])
+    calm = runner.vertices["scale-ai"].profile.value, runner.assessments["scale-ai"].unversioned()
+    runner.apply([stake("meta", "a", 0.6, status="announced", day=160, claim_id="meta-buys")])
+    assert runner.assessments["scale-ai"].score_for("google").watch == "down"
+    runner.apply([event("correction", subject="a", retracts_claim="meta-buys", reason="called off", day=161)])
+    assert (runner.vertices["scale-ai"].profile.value, runner.assessments["scale-ai"].unversioned()) == calm
+
+
 def test_state_and_assessment_survive_their_wire_form() -> None:
     runner = LocalRunner(load_methodology(), AT)
     runner.apply([*BEFORE, *ANNOUNCED, *COMPLETED])
