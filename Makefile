@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES := 3 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency generate screenshot clean
+.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency bench-deploy audit sbom generate screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -34,6 +34,7 @@ check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated file
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/python -m neutrality.events.schemas --check contracts/schemas
+	@$(BIN)/python deploy/grafana/dashboards.py --check
 
 outage: $(STAMP) ## Kafka away for 150 s under load, with either producer
 	@OUTAGE_S=150 $(BIN)/pytest -q --timeout 600 tests/faults/test_outage.py
@@ -58,12 +59,25 @@ generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m services.ingest --openapi > contracts/openapi/ingest.json
 	@$(BIN)/python -m services.alerts --openapi > contracts/openapi/alerts.json
 	@PYTHONPATH=. $(BIN)/python docs/metrics_document.py
+	@$(BIN)/python deploy/grafana/dashboards.py
+	@$(BIN)/python deploy/bill_of_materials.py --licences
 
 bench: $(STAMP) ## scoring on the real model, one keyed job beside its peers, recovery, ingest over HTTP: one table; QUICK=--quick is over in minutes
 	@$(BIN)/python -m benchmarks --output .local/bench.md $(QUICK)
 
 bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 s
 	@$(BIN)/python -m benchmarks.latency
+
+bench-deploy: $(STAMP) ## compose: time to healthy, memory and image size of each service
+	@$(BIN)/python -m benchmarks.deploy
+
+audit: $(STAMP) ## pip-audit of the lock file; asks PyPI's advisory service
+	@mkdir -p .local
+	@$(BIN)/uv export --quiet --frozen --all-extras --all-groups --no-emit-project --output-file .local/requirements.txt
+	@$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes --requirement .local/requirements.txt
+
+sbom: $(STAMP) ## what each image is made of: CycloneDX documents in .local/sbom
+	@$(BIN)/python deploy/bill_of_materials.py
 
 screenshot: $(STAMP) ## draw docs/images/demo.svg anew from a real run
 	@$(BIN)/python docs/images/record.py
