@@ -9,6 +9,7 @@ Clocks of instances should agree within a second or two.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final, Protocol
@@ -27,6 +28,7 @@ TOPIC: Final = "topic"
 ENDPOINT: Final = "endpoint"
 LEASE_S: Final = 6.0  # how long what a killed instance did stands still
 RENEW_S: Final = 1.5
+FINISH_S: Final = 5.0  # at the stop, for what is in hand
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -59,13 +61,21 @@ class Leases:
     """`run` holds this instance's share until it is cancelled, and gives all back then."""
 
     def __init__(
-        self, database: Database, instance: str, holders: Mapping[str, Holder], *, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        instance: str,
+        holders: Mapping[str, Holder],
+        *,
+        clock: Callable[[], datetime],
+        lease_s: float = LEASE_S,
+        renew_s: float = RENEW_S,
     ) -> None:
-        """`holders` by kind; `instance` is another for each process."""
+        """`holders` by kind; `instance` is another for each process. A lease lapses `lease_s` after it was renewed, every `renew_s`."""
         self._database = database
         self._instance = instance
         self._holders = holders
         self._clock = clock
+        self._lease_ms, self._renew_s = int(lease_s * 1000), renew_s
         self._held: dict[str, frozenset[str]] = dict.fromkeys(holders, frozenset())
         self._leaving: dict[str, frozenset[str]] = dict.fromkeys(holders, frozenset())
         self._handing_over: set[asyncio.Task[None]] = set()
@@ -89,7 +99,7 @@ class Leases:
                     self.are_renewed = False
                     log.warning("leases_not_renewed", error=str(error))
                 try:
-                    await asyncio.wait_for(self._wake.wait(), RENEW_S)
+                    await asyncio.wait_for(self._wake.wait(), self._renew_s)
                 except TimeoutError:
                     continue
         finally:
@@ -133,7 +143,7 @@ class Leases:
 
     async def _is_alive(self, connection: AsyncConnection, now_ms: int) -> int:
         """Say that this instance is; how many others are."""
-        here = {"id": self._instance, "until_ms": now_ms + int(LEASE_S * 1000)}
+        here = {"id": self._instance, "until_ms": now_ms + self._lease_ms}
         await connection.execute(put(connection, INSTANCES), here)
         dead = select(INSTANCES.c.id).where(INSTANCES.c.until_ms < now_ms).with_for_update(skip_locked=True)
         await connection.execute(delete(INSTANCES).where(INSTANCES.c.id.in_(dead)))
@@ -142,7 +152,7 @@ class Leases:
 
     async def _renew(self, connection: AsyncConnection, now_ms: int) -> dict[str, set[str]]:
         """Move the ends on; what is this instance's, by kind."""
-        renewed = update(LEASES).where(LEASES.c.owner == self._instance).values(until_ms=now_ms + int(LEASE_S * 1000))
+        renewed = update(LEASES).where(LEASES.c.owner == self._instance).values(until_ms=now_ms + self._lease_ms)
         mine: dict[str, set[str]] = {}
         for kind, name in await connection.execute(renewed.returning(LEASES.c.kind, LEASES.c.name)):
             mine.setdefault(kind, set()).add(name)
@@ -160,7 +170,7 @@ class Leases:
         claimed = (
             update(LEASES)
             .where(tuple_(LEASES.c.kind, LEASES.c.name).in_(free))
-            .values(owner=self._instance, until_ms=now_ms + int(LEASE_S * 1000))
+            .values(owner=self._instance, until_ms=now_ms + self._lease_ms)
         )
         return set((await connection.execute(claimed.returning(LEASES.c.name))).scalars())
 
@@ -171,10 +181,11 @@ class Leases:
 
     async def _give_back(self) -> None:
         """At the stop: others need not wait until the leases lapse."""
-        for kind, holder in self._holders.items():
+        for holder in self._holders.values():
             holder.hold(frozenset())
-            await holder.finish(self._held[kind] | self._leaving[kind])
-        await asyncio.gather(*self._handing_over)
+        finishing = [holder.finish(self._held[kind]) for kind, holder in self._holders.items()]
+        with contextlib.suppress(TimeoutError):  # what takes longer is done again by another
+            await asyncio.wait_for(asyncio.gather(*finishing, *self._handing_over), FINISH_S)
         try:
             await self._release()
             async with self._database.transaction() as connection:

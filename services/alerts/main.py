@@ -41,7 +41,7 @@ from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
-from services.alerts.leases import SCORE_PARTITION, TOPIC, Leases, offer
+from services.alerts.leases import ENDPOINT, SCORE_PARTITION, TOPIC, Leases, offer
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.migrations import SchemaMismatch
 from services.alerts.scores import FIRST_PAUSE_S, LONGEST_PAUSE_S, Partitions, ScoreFeed
@@ -106,7 +106,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
     feed = ScoreFeed(
         partial(_open_reader, settings), partial(_stored, database, intake), intake.apply, on_error=metrics.broker_errors.inc
     )
-    leases = Leases(database, instance, {SCORE_PARTITION: feed, TOPIC: delivery}, clock=clock)
+    leases = Leases(database, instance, {SCORE_PARTITION: feed, TOPIC: delivery, ENDPOINT: worker}, clock=clock)
     async with database.transaction() as connection:
         await offer(connection, SCORE_PARTITION, [str(number) for number in range(settings.partitions)])
     for listener in (commits.hear, delivery.hear, worker.hear, leases.hear):

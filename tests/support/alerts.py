@@ -1,5 +1,6 @@
 """The parts of alerts over a real database file and the broker in memory."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -25,12 +26,13 @@ from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
-from services.alerts.leases import TOPIC, Leases
+from services.alerts.leases import ENDPOINT, TOPIC, Leases
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.state import assessments_of, offsets_of
 
 NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
 ALLOWED = (ip_network("127.0.0.0/8"),)
+LEASE_S = 1.0
 SCHEDULE_S = (0.05, 0.05, 0.05)
 _offsets = itertools.count()
 _instances = itertools.count(1)
@@ -67,7 +69,9 @@ class AlertsParts:
             database, self.sealer, self.senders, self.metrics, clock=_now, chance=lambda: 0.5, schedule_s=SCHEDULE_S
         )
         self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW)
-        self.leases = Leases(database, instance, {TOPIC: self.delivery}, clock=_now)
+        self.leases = Leases(
+            database, instance, {TOPIC: self.delivery, ENDPOINT: self.worker}, clock=_now, lease_s=LEASE_S, renew_s=LEASE_S / 5
+        )
         for listener in (self.commits.hear, self.delivery.hear, self.worker.hear, self.leases.hear):
             database.follow(listener)
         self.endpoints = Endpoints(database, self.intake, self.sealer, self.worker, self.senders, _now, allow_http=True)
@@ -86,6 +90,18 @@ class AlertsParts:
 
     async def vendor(self, vendor: str) -> Assessment | None:
         return (await self.database.read(assessments_of, [vendor])).get(vendor)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """It serves its share of endpoints, topics and streams."""
+        parts = (self.worker.run(), self.delivery.run(), self.database.listen(), self.leases.run())
+        running = [asyncio.create_task(part) for part in parts]
+        try:
+            yield
+        finally:
+            for task in reversed(running):  # leases first
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def deliver(self) -> None:
         """To the topics of the labs that are this instance's."""

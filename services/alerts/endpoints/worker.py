@@ -1,13 +1,15 @@
 """Works off the deliveries.
 
 Each endpoint has a task, connections and a bound of its own, so none slows another; what waits lies in the database, so a dead one costs no
-memory. To people a group's alerts go as one message, one message at a time; a webhook gets each by itself.
+memory. To people a group's alerts go as one message, one message at a time; a webhook gets each by itself. An endpoint is one
+instance's to serve, by its lease.
 
 An attempt is over when its outcome is committed: a crash before that repeats it under the same id. What came within a moment is
 committed together, for all endpoints.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,7 +21,7 @@ import structlog
 from neutrality.events.alert import Alert
 from neutrality.events.vocabulary import iso
 from services.alerts.channels.senders import Sender, Senders
-from services.alerts.database import Database
+from services.alerts.database import Database, DatabaseUnavailable
 from services.alerts.domain.attempts import SCHEDULE_S, Attempt, next_state, why_disabled
 from services.alerts.domain.endpoint import Endpoint
 from services.alerts.domain.messages import next_message
@@ -33,6 +35,7 @@ from services.alerts.news import News
 LOG_KEPT_S: Final = 90 * 24 * 3600
 CLEAN_EVERY_S: Final = 6 * 3600.0
 LONGEST_SLEEP_S: Final = 3600.0
+DATABASE_PAUSE_S: Final = 1.0
 GATHER_S: Final = 0.05  # outcomes are committed together: a commit costs more than all that is in it
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -40,7 +43,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 @dataclass
 class _Line:
-    """An endpoint that is served. `not_before_ms`: `Retry-After`; `may_wait`: the database may hold more than what is running."""
+    """An endpoint that is served. `not_before_ms`: `Retry-After`; `may_wait`: the database may hold more than what is running.
+
+    `closing`: what is running is brought to its end, and nothing else is begun.
+    """
 
     key: Key
     wake: asyncio.Event
@@ -50,10 +56,11 @@ class _Line:
     failing_since_ms: int | None = None
     disabled: bool = False
     may_wait: bool = True
+    closing: bool = False
 
 
 class EndpointWorker:
-    """`run` serves every endpoint until it is cancelled; `hear` tells it of endpoints and alerts."""
+    """Serves the endpoints that it holds, while it runs; `hear` tells it of endpoints and alerts."""
 
     def __init__(
         self,
@@ -70,6 +77,7 @@ class EndpointWorker:
         self._database, self._sealer, self._senders, self._metrics = database, sealer, senders, metrics
         self._clock, self._chance, self._schedule_s = clock, chance, schedule_s
         self._lines: dict[Key, _Line] = {}
+        self._leaving: dict[Key, _Line] = {}
         self._outcomes: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
         self._recorded = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,28 +88,35 @@ class EndpointWorker:
             if news.concerns(lab):
                 line.may_wait = True
                 line.wake.set()
-        for key in news.endpoints:
-            self._serve_anew(key)
+        for key in news.endpoints & self._lines.keys():
+            self._serve(key, after=_closed(self._lines.pop(key)))  # as it is now
 
-    def _serve_anew(self, key: Key) -> None:
-        """As the endpoint is now."""
-        line = self._lines.pop(key, None)
-        self._serve(key, after=None if line is None else line.task)
+    def hold(self, names: frozenset[str]) -> None:
+        """See `leases.Holder`: LAB/NAME."""
+        held = {key_of(name) for name in names}
+        self._leaving = {key: line for key, line in self._leaving.items() if line.task is not None and not line.task.done()}
+        for key in self._lines.keys() - held:
+            _closed(self._lines[key])
+            self._leaving[key] = self._lines.pop(key)
+        for key in held - self._lines.keys():
+            self._serve(key)
+
+    async def finish(self, names: frozenset[str]) -> None:
+        """See `leases.Holder`."""
+        left = [self._leaving.pop(key, None) for key in map(key_of, names)]
+        await asyncio.gather(*(line.task for line in left if line is not None and line.task is not None), return_exceptions=True)
 
     async def run(self) -> None:
         """Serve. An error that no endpoint causes, such as a database that cannot be written, ends it."""
-        async with self._database.reading() as connection:
-            for endpoint in await store.endpoints(connection, self._sealer):
-                if (endpoint.lab, endpoint.name) not in self._lines:
-                    self._serve((endpoint.lab, endpoint.name))
         parts = [asyncio.create_task(self._record()), asyncio.create_task(self._clean())]
         try:
             done, _ = await asyncio.wait([*parts, self._failed], return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
         finally:
-            lines, self._lines = self._lines, {}
-            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines.values() if line.task), *parts]))
+            lines = [*self._lines.values(), *self._leaving.values()]
+            self._lines, self._leaving = {}, {}
+            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines if line.task), *parts]))
 
     async def test(self, endpoint: Endpoint) -> Attempt:
         """Send one message now, and tell what came of it."""
@@ -130,7 +145,17 @@ class EndpointWorker:
     async def _work_off(self, line: _Line, after: "asyncio.Task[None] | None") -> None:
         """Until the endpoint is disabled, or changed: then another line serves it, after this one."""
         if after is not None:
-            await _ended(after)
+            await asyncio.gather(after, return_exceptions=True)
+        while not line.closing:
+            try:
+                await self._work_off_while_it_can(line)
+            except DatabaseUnavailable as error:
+                log.warning("deliveries_not_read", error=str(error), retry_in_s=DATABASE_PAUSE_S)
+                await asyncio.sleep(DATABASE_PAUSE_S)
+            else:
+                return
+
+    async def _work_off_while_it_can(self, line: _Line) -> None:
         async with self._database.reading() as connection:
             endpoint = next(iter(await store.endpoints(connection, self._sealer, *line.key)), None)
         if endpoint is None or endpoint.disabled is not None:
@@ -138,7 +163,7 @@ class EndpointWorker:
         line.failing_since_ms = endpoint.failing_since_ms
         sender = self._senders.of(endpoint)
         try:
-            while not line.disabled:
+            while not (line.disabled or line.closing):
                 line.wake.clear()
                 pause_s = await self._begin(endpoint, sender, line) if line.may_wait else LONGEST_SLEEP_S
                 waking = asyncio.create_task(line.wake.wait())
@@ -147,6 +172,7 @@ class EndpointWorker:
                 for task in [task for task in line.running if task in done]:
                     del line.running[task]
                     task.result()
+            await asyncio.gather(*line.running)
         finally:
             await asyncio.gather(*(_ended(task) for task in line.running))
             await sender.close()
@@ -229,21 +255,41 @@ class EndpointWorker:
             await asyncio.sleep(GATHER_S)
             self._recorded.clear()
             batch, self._outcomes = self._outcomes, []
-            async with self._database.transaction() as connection:
-                await store.record(connection, [outcome for outcomes, _ in batch for outcome in outcomes])
+            try:
+                async with self._database.transaction() as connection:
+                    await store.record(connection, [outcome for outcomes, _ in batch for outcome in outcomes])
+            except DatabaseUnavailable as error:
+                log.warning("outcomes_not_recorded", error=str(error), retry_in_s=DATABASE_PAUSE_S)
+                self._outcomes = batch + self._outcomes
+                self._recorded.set()
+                await asyncio.sleep(DATABASE_PAUSE_S)
+                continue
             for _, done in batch:
                 if not done.done():
                     done.set_result(None)
 
     async def _clean(self) -> None:
         while True:
-            async with self._database.transaction() as connection:
-                await store.forget_attempts(connection, _ms(self._clock()) - LOG_KEPT_S * 1000)
+            with contextlib.suppress(DatabaseUnavailable):  # there is time
+                async with self._database.transaction() as connection:
+                    await store.forget_attempts(connection, _ms(self._clock()) - LOG_KEPT_S * 1000)
             await asyncio.sleep(CLEAN_EVERY_S)
 
 
 def _vendors(line: _Line) -> set[str]:
     return {delivery.vendor for deliveries in line.running.values() for delivery in deliveries}
+
+
+def key_of(name: str) -> Key:
+    """The endpoint that a lease is for."""
+    lab, _, endpoint = name.partition("/")
+    return lab, endpoint
+
+
+def _closed(line: _Line) -> "asyncio.Task[None] | None":
+    line.closing = True
+    line.wake.set()
+    return line.task
 
 
 async def _ended(task: "asyncio.Task[None] | asyncio.Task[bool]") -> None:

@@ -29,12 +29,8 @@ PUBLIC_URL = "https://watch.example/alerts"
 async def mailing(url: str, *replies: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient, Mailbox]]:
     async with mailbox(*replies) as box, served(url, senders=senders_to(box.port, PUBLIC_URL)) as (parts, client):
         await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
-        running = asyncio.create_task(parts.worker.run())
-        try:
+        async with parts.working():
             yield parts, client, box
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
 
 async def make(client: httpx.AsyncClient, name: str, lab: str = LAB, **terms: Any) -> dict[str, Any]:

@@ -32,12 +32,8 @@ LAB = "google"
 async def serving(url: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async with served(url) as (parts, client):
         await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
-        running = asyncio.create_task(parts.worker.run())
-        try:
+        async with parts.working():
             yield parts, client
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
 
 async def put(client: httpx.AsyncClient, name: str, url: str, lab: str = LAB, **terms: Any) -> str:
@@ -215,11 +211,9 @@ def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(database
                 raised += [await raise_alert(parts, vendor) for vendor in ("a", "b", "c")]
             async with served(database_url) as (parts, _):
                 parts.worker._sealer = sealer
-                running = asyncio.create_task(parts.worker.run())
-                received = await there.until(5)
-                assert sorted(set(ids(received))) == sorted(raised)
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                async with parts.working():
+                    received = await there.until(5)
+                    assert sorted(set(ids(received))) == sorted(raised)
 
     asyncio.run(run())
 
