@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES := 3 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency bench-deploy audit sbom generate screenshot clean
+.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency bench-deploy audit sbom generate scenario-table screenshot clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -53,6 +53,9 @@ ingest-trials: $(STAMP) ## ingest and Kafka killed under load, 50,000 events a t
 
 alerts-trials: $(STAMP) ## 1,000 subscriptions, 200 changes/s for 5 minutes, broken endpoints; then with three kills
 	@$(BIN)/python -m tests.alerts_trials --output .local/alerts-trials.md
+
+scenario-table: $(STAMP) ## play the scenario, and write what each lab was told on every channel to docs/scenario-alerts.md
+	@$(BIN)/python -m tests.scenario_table --output docs/scenario-alerts.md
 
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas

@@ -4,6 +4,7 @@ The stream is at least once and each alert has one id: whoever reads it takes an
 (`Last-Event-ID`), so nothing is missed.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -113,6 +114,9 @@ def stream_alerts(
                     source.response.read()
                     raise AlertsError(f"alerts answered {source.response.status_code}: {source.response.text[:500]}")
                 for event in source.iter_sse():
+                    if event.event == "endpoint-disabled":
+                        noticed(f"{lab}: {_told(event.data)}")
+                        continue
                     alert = _parse(event.data)
                     if alert is None:
                         continue
@@ -124,6 +128,11 @@ def stream_alerts(
             if not stopped():
                 noticed(f"the stream of {lab} broke off ({type(error).__name__}); it is taken up again behind the last alert")
         pause.wait(_RECONNECT_PAUSE_S)
+
+
+def _told(data: str) -> str:
+    found = json.loads(data)
+    return f"the endpoint {found['endpoint']} ({found['kind']}) is disabled: {found['reason']}"
 
 
 def _parse(data: str) -> Alert | None:

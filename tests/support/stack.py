@@ -5,7 +5,7 @@ Tests keep apart by worlds: the same facts about entities of other names (`World
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,14 +24,35 @@ from neutrality.events.cloudevent import Event, event_from_document
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.topics import SCORES
+from tests.support.background import Background
+from tests.support.mailbox import Mailbox, mailbox
 
 CLOCK = datetime(2025, 6, 13, 12, tzinfo=UTC)
 PATIENCE_S = 45.0
 ENTITY_FIELDS = ("subject", "interested_party", "person", "left_for", "represents", "customer", "group")
 
 
+def settings_for(post: Mailbox) -> dict[str, str]:
+    """Mail goes to this server, and webhooks may come to this machine."""
+    return {
+        "ALERTS_SMTP_HOST": "127.0.0.1",
+        "ALERTS_SMTP_PORT": str(post.port),
+        "ALERTS_SMTP_SECURITY": "none",
+        "ALERTS_SMTP_SENDER": "alerts@watch.example",
+        "ALERTS_WEBHOOK_ALLOW_HTTP": "true",
+        "ALERTS_WEBHOOK_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+    }
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def post() -> Iterator[Mailbox]:
+    """The SMTP server that the stack hands its mail to."""
+    with Background() as servers:
+        yield servers.enter(mailbox())
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, post: Mailbox) -> Iterator[Stack]:
     """All of it, up and ready."""
     told: list[str] = []
     running = Stack(
@@ -39,6 +60,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         ports=Ports.free(),
         tell=told.append,
         clock_starts_at=CLOCK,
+        settings=settings_for(post),
         backoff=Backoff(first_pause_s=0.2, attempts=20),
     )
     with running:
@@ -105,16 +127,17 @@ def client(stack: Stack) -> Iterator[Client]:
 
 @dataclass
 class Subscriber:
-    """A lab that is subscribed and listens by server-sent events; de-duplicates by id."""
+    """A lab that is subscribed (to some vendors, or all) and listens by server-sent events; de-duplicates by id."""
 
     stack: Stack
     lab: str
+    vendors: Sequence[str] = ()
     alerts: list[Alert] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stopped = threading.Event()
-        put_subscription(self.stack.alerts_url, self.lab, "test")
+        put_subscription(self.stack.alerts_url, self.lab, "test", vendors=self.vendors)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
