@@ -8,12 +8,12 @@ from rich.markup import escape
 
 from neutrality.cli import words
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, AsJson, BootstrapServers
-from neutrality.cli.documents import explanation_document, print_json
+from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
-from neutrality.cli.explanation import Explanation, Line
-from neutrality.cli.explanation import explain as take_apart
 from neutrality.cli.score_log import newest_assessments
 from neutrality.events.assessment import ClaimNote
+from neutrality.explanation import Explanation, Line, explanation_document
+from neutrality.explanation import explain as take_apart
 
 
 def explain(

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from neutrality.cli import words
-from neutrality.cli.documents import print_json, score_document
+from neutrality.cli.documents import print_json
 from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment, Score
+from neutrality.explanation import score_document
 
 _LABEL_WIDTH: Final = 9
 

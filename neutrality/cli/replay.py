@@ -8,10 +8,11 @@ from rich.console import Console
 
 from neutrality.cli import words
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, AsJson, BootstrapServers
-from neutrality.cli.documents import print_json, score_document
+from neutrality.cli.documents import print_json
 from neutrality.cli.event_log import LogFiles, load_log, parse_instant, recorded_ms
 from neutrality.cli.exits import Exit, end
 from neutrality.events.vocabulary import iso
+from neutrality.explanation import score_document
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 

@@ -8,10 +8,11 @@ from rich.console import Console
 
 from neutrality.cli import words
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, AsJson, BootstrapServers
-from neutrality.cli.documents import print_json, score_document
+from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.score_log import newest_assessments
 from neutrality.events.assessment import Assessment
+from neutrality.explanation import score_document
 
 
 def scores(

@@ -14,12 +14,10 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, cast
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from prometheus_client import CollectorRegistry
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from neutrality.events.assessment import Assessment, Score, attribute
-from neutrality.events.vocabulary import EntityId
 from neutrality.http import (
     add_docs,
     add_health,
@@ -39,10 +37,10 @@ from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 from services.alerts.settings import AlertsSettings
-from services.alerts.state import assessments_of, subscriptions_of
+from services.alerts.state import subscriptions_of
+from services.alerts.vendors import add_vendors
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
 
 _PAGE: Final = 500
 _LOOK_S: Final = 5.0  # whether the key of a quiet stream is still taken
@@ -103,7 +101,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     _add_subscriptions(app, database, intake)
     _add_alerts(app, settings, database, commits, metrics, gate)
     endpoints.add_to(app)
-    _add_vendors(app, database)
+    add_vendors(app, database)
     add_health(app, is_ready)
     add_metrics(app, registry)
     add_docs(app)
@@ -220,42 +218,6 @@ async def _events(
                     await asyncio.wait_for(committed.wait(), _LOOK_S)
     finally:
         metrics.subscribers.dec()
-
-
-def _add_vendors(app: FastAPI, database: Database) -> None:
-    towards = Annotated[EntityId | None, Query(alias="for", description="The lab; left out: a lab without ties.")]
-
-    @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
-    async def list_vendors(lab: towards = None) -> Response:
-        return json_answer({"vendors": [_vendor(found, lab) for found in (await database.read(assessments_of)).values()]})
-
-    @app.get(
-        "/vendors/{vendor}",
-        tags=["vendors"],
-        summary="A vendor's score and who took the points",
-        response_class=Response,
-        responses=_UNKNOWN,
-    )
-    async def get_vendor(vendor: VendorId, lab: towards = None) -> Response:
-        found = (await database.read(assessments_of, [vendor])).get(vendor)
-        if found is None:
-            raise not_found(f"nothing is known of a vendor {vendor!r}")
-        return json_answer({**_vendor(found, lab), "attribution": attribute(found, lab), "claims": found.claims})
-
-
-def _vendor(found: Assessment, lab: str | None) -> dict[str, Any]:
-    score: Score = found.score_for(lab)
-    return {
-        "vendor": found.vendor,
-        "name": found.name,
-        "for": lab,
-        "score": score,
-        "coverage": found.coverage,
-        "categories": found.categories,
-        "flags": found.flags,
-        "version": found.version,
-        "methodology": found.methodology,
-    }
 
 
 async def _position(database: Database, lab: str, alert_id: str) -> int:

@@ -18,9 +18,10 @@ from neutrality.broker.port import ConsumedRecord, TopicPartition
 from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment, InvalidAssessment, parse_assessment
 from neutrality.events.vocabulary import iso
-from services.alerts import state
+from services.alerts import history, state
 from services.alerts.database import Database
 from services.alerts.domain.endpoint import Endpoint
+from services.alerts.domain.history import Step, step_of
 from services.alerts.domain.rules import decide
 from services.alerts.domain.subscription import ByVendor, Subscription
 from services.alerts.endpoints import store as webhooks
@@ -87,6 +88,7 @@ class Intake:
         raised_at = iso(raised)
         alerts: list[Alert] = []
         changed: dict[str, Assessment] = {}
+        steps: list[Step] = []
         moved: dict[tuple[str, str, str], float] = {}
         async with self._gate:
             try:
@@ -107,7 +109,9 @@ class Intake:
                             if decision.reference != reference:
                                 moved[key] = decision.reference
                         changed[current.vendor] = current
+                        steps.append(step_of(previous, current, int(raised.timestamp() * 1000)))
                     await state.put_assessments(connection, changed.values())
+                    await history.keep(connection, steps)
                     await state.put_references(connection, moved)
                     await add_alerts(connection, alerts)
                     await webhooks.deliver(connection, self._recipients(alerts), int(raised.timestamp() * 1000))

@@ -12,6 +12,15 @@ VENDORS = Table(
     Column("version", BIG, nullable=False),
     Column("assessment", LargeBinary, nullable=False),
 )
+HISTORY = Table(
+    "history",
+    METADATA,
+    Column("vendor", String, primary_key=True),
+    Column("version", BIG, primary_key=True),
+    Column("at_ms", BIG, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Index("history_by_time", "at_ms"),
+)
 OFFSETS = Table(
     "offsets",
     METADATA,

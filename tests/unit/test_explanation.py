@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neutrality.cli.documents import explanation_document
-from neutrality.cli.explanation import LEAST_MOVE, explain
 from neutrality.events.assessment import Assessment
+from neutrality.explanation import LEAST_MOVE, explain, explanation_document
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.scenario import load_scenario

@@ -6,7 +6,7 @@ The points of the lines add up to 100 - score (an exact attribution, see `attrib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from neutrality.events.assessment import CHANNELS, Assessment, Attribution, Channel, ClaimNote, Step, attribute
 
@@ -126,3 +126,42 @@ def _influence(assessment: Assessment, row: Attribution) -> float:
         if (term.lab, term.channel) == (row.lab, row.channel):
             return term.influence * sum(p.ratio for p in term.parts if (p.claim_id, p.through) == (row.claim_id, row.through))
     return 0.0
+
+
+def score_document(assessment: Assessment, lab: str | None) -> dict[str, Any]:
+    """A vendor's score towards a lab, or its headline."""
+    return {
+        "vendor": assessment.vendor,
+        "name": assessment.name,
+        "lab": lab,
+        "version": assessment.version,
+        "methodology": assessment.methodology,
+        "rated": assessment.score_for(lab).grade != "NR",
+        "score": assessment.score_for(lab),
+        "coverage": assessment.coverage,
+        "categories": assessment.categories,
+        "flags": assessment.flags,
+    }
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """An explanation: the score, what it was, the parts that add up to the points lost, and all claims as they stand."""
+    before = explanation.assessment.before
+    return {
+        **score_document(explanation.assessment, explanation.lab),
+        "before": None if before is None else {"version": before.version, "score": before.score_for(explanation.lab)},
+        "moves": explanation.moves,
+        "points_lost": explanation.points_lost,
+        "parts": [
+            {
+                "lab": line.lab,
+                "channel": line.channel,
+                "points": line.points,
+                "path": line.path,
+                "claim": line.claim,
+            }
+            for line in explanation.lines
+        ],
+        "claims": explanation.assessment.claims,
+        "unknown": explanation.unknown,
+    }
