@@ -29,9 +29,9 @@ import psutil
 
 from neutrality.broker.kafka import KafkaReader, ensure_topics
 from neutrality.broker.port import ConsumedRecord
+from neutrality.cli.alert_stream import put_subscription, stream_alerts
 from neutrality.cli.score_log import TopicFollower
 from neutrality.cli.stack import Ports, Stack
-from neutrality.cli.subscriptions import put_subscription, stream_alerts
 from neutrality.client import Client
 from neutrality.events.alert import parse_alert
 from neutrality.events.assessment import Assessment, parse_assessment

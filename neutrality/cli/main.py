@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from neutrality.cli.alerts import alerts
 from neutrality.cli.broker import broker
 from neutrality.cli.endpoints import endpoints
 from neutrality.cli.entities import entities
@@ -15,11 +16,14 @@ from neutrality.cli.import_ import import_
 from neutrality.cli.keys import keys
 from neutrality.cli.labs import labs
 from neutrality.cli.play import play
+from neutrality.cli.portfolio import portfolio
 from neutrality.cli.publish import publish
 from neutrality.cli.rejected import rejected
 from neutrality.cli.replay import replay
 from neutrality.cli.scores import scores
+from neutrality.cli.silences import silences
 from neutrality.cli.subscribe import subscribe
+from neutrality.cli.subscriptions import subscriptions
 from neutrality.cli.up import up
 from neutrality.cli.validate import validate
 from neutrality.cli.verify import verify
@@ -53,12 +57,16 @@ def neutrality(
 for command in (up, broker, play, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
 app.command(name="import", epilog=EPILOG)(import_)
+app.add_typer(alerts, name="alerts")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(entities, name="entities")
 app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")
 app.add_typer(labs, name="labs")
+app.add_typer(portfolio, name="portfolio")
 app.add_typer(rejected, name="rejected")
+app.add_typer(silences, name="silences")
+app.add_typer(subscriptions, name="subscriptions")
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ from neutrality.cli.addresses import (
     BootstrapServers,
     IngestUrl,
 )
+from neutrality.cli.alert_stream import AlertsError
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.live import JsonView, LiveView
 from neutrality.cli.playing import SCENARIO, Addresses, Interrupted, Playing
 from neutrality.cli.signals import StopSignal
 from neutrality.cli.story import Patience
-from neutrality.cli.subscriptions import AlertsError
 from neutrality.client import IngestError
 from neutrality.scenario import load_expectations
 

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from neutrality.cli import words
+from neutrality.cli.alert_stream import put_subscription
 from neutrality.cli.live import JsonView, LiveView
 from neutrality.cli.signals import StopSignal
 from neutrality.cli.story import Patience, Story
-from neutrality.cli.subscriptions import put_subscription
 from neutrality.client import Client
 from neutrality.events.assessment import Assessment
 from neutrality.scenario import Expectations, load_scenario

@@ -11,9 +11,9 @@ from typing import Self
 
 from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord
+from neutrality.cli.alert_stream import AlertsError, last_alert_id, stream_alerts
 from neutrality.cli.score_log import TopicFollower, keep_newest, read_to_end
 from neutrality.cli.story import Happening, Stir
-from neutrality.cli.subscriptions import AlertsError, last_alert_id, stream_alerts
 from neutrality.topics import MESSAGES, SCORES
 
 

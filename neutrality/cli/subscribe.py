@@ -9,10 +9,10 @@ from rich.markup import escape
 
 from neutrality.cli import words
 from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile, read_key
+from neutrality.cli.alert_stream import AlertsError, last_alert_id, put_subscription, stream_alerts
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.signals import StopSignal
-from neutrality.cli.subscriptions import AlertsError, last_alert_id, put_subscription, stream_alerts
 from neutrality.events.alert import RULES, Alert, Rule
 
 
@@ -49,7 +49,9 @@ def subscribe(
             if as_json:
                 print_json(subscription)
             else:
-                Console(highlight=False).print(f"{lab} is subscribed as {name!r} to {', '.join(subscription['rules'])}")
+                Console(highlight=False).print(
+                    f"{lab} is subscribed as {name!r} to {', '.join(one['rule'] for one in subscription['conditions'])}"
+                )
             return
         if not as_json:
             errors().print(f"{escape(lab)} is subscribed; alerts follow, Ctrl-C ends", style="dim")

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from neutrality.broker.errors import BrokerError
 from neutrality.cli.addresses import ALERTS_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT, AsJson
+from neutrality.cli.alert_stream import AlertsError
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
 from neutrality.cli.folders import cache_folder
@@ -23,7 +24,6 @@ from neutrality.cli.live import JsonView, LiveView
 from neutrality.cli.playing import SCENARIO, Addresses, Interrupted, Playing
 from neutrality.cli.signals import StopSignal
 from neutrality.cli.story import Patience
-from neutrality.cli.subscriptions import AlertsError
 from neutrality.cli.supervisor import ServiceGaveUp
 from neutrality.client import IngestError
 from neutrality.scenario import load_expectations

@@ -8,6 +8,7 @@ import orjson
 from fastapi import Path, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from neutrality.events.vocabulary import EntityId
 from neutrality.http import Fault, HttpProblem, json_pointer
 from services.alerts.domain.subscription import SubscriptionName
 
@@ -19,6 +20,7 @@ LabId = Annotated[
     ),
 ]
 Name = Annotated[SubscriptionName, Path()]
+VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
 MAX_BODY_BYTES: Final = 1024 * 1024
 _Body = TypeVar("_Body")
 
@@ -83,6 +85,12 @@ def _place(document: Any, path: Sequence[str | int]) -> list[str | int]:
         elif number == len(path) - 1:
             steps.append(step)
     return steps
+
+
+def key_of(request: Request) -> str | None:
+    """The id of the key that a request was let in by; None if no keys are asked for."""
+    found: str | None = getattr(request.state, "key", None)
+    return found
 
 
 def json_answer(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -44,6 +44,7 @@ class LabGate:
         if lab is not None and lab != owner:
             self._metrics.refused.labels("other-lab").inc()
             raise HttpProblem(HTTPStatus.FORBIDDEN, "other-lab", f"This key is {owner}'s, and reaches what is {owner}'s alone.")
+        request.state.key = key.id
         wanted = "read" if request.method in _SAFE else "manage"
         if wanted not in cast("LabKey", key).scopes:
             self._metrics.refused.labels("out-of-scope").inc()

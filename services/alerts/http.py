@@ -1,4 +1,4 @@
-"""HTTP: a lab's subscriptions, its alerts and their stream, and what is known of vendors.
+"""HTTP: a lab's alerts and their stream, and what is known of vendors; the other routes are added here.
 
 The stream reads the database from a position on, and sleeps until a commit wakes it: so a slow client costs no memory, and nothing is missed
 between what is stored and what comes in.
@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, cast
 
 import orjson
@@ -26,9 +25,12 @@ from neutrality.http import (
     problem_responses,
 )
 from services.alerts import outbox
-from services.alerts.answers import LabId, Name, json_answer, not_found, read_body
+from services.alerts.answers import LabId, json_answer, not_found
 from services.alerts.database import Database
-from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+from services.alerts.decisions.http import SubscriptionsApi
+from services.alerts.decisions.inbox import Inbox
+from services.alerts.decisions.portfolio_http import add_portfolio
+from services.alerts.decisions.silences_http import add_silences
 from services.alerts.endpoints.http import EndpointsApi
 from services.alerts.endpoints.making import Endpoints
 from services.alerts.endpoints.stream import DisabledEndpoints
@@ -37,17 +39,12 @@ from services.alerts.intake import Intake
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 from services.alerts.settings import AlertsSettings
-from services.alerts.state import subscriptions_of
 from services.alerts.vendors import add_vendors
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _PAGE: Final = 500
 _LOOK_S: Final = 5.0  # whether the key of a quiet stream is still taken
-_TERMS_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": SubscriptionTerms.model_json_schema()}}}
-}
-_REFUSED: Final = problem_responses({422: "Something in the request is wrong; `errors` says what."})
 _UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "Something in the request is wrong."})
 
 
@@ -84,6 +81,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     *,
     endpoints: EndpointsApi,
     gate: LabGate,
+    clock: Callable[[], datetime],
     is_ready: Callable[[], Any],
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
@@ -98,58 +96,17 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
         dependencies=[Depends(gate.guard)],
     )
     add_problem_handlers(app)
-    _add_subscriptions(app, database, intake)
+    SubscriptionsApi(database, intake).add_to(app)
     _add_alerts(app, settings, database, commits, metrics, gate)
+    Inbox(database, clock).add_to(app)
+    add_portfolio(app, database, intake)
+    add_silences(app, database, intake, clock)
     endpoints.add_to(app)
     add_vendors(app, database)
     add_health(app, is_ready)
     add_metrics(app, registry)
     add_docs(app)
     return app
-
-
-def _add_subscriptions(app: FastAPI, database: Database, intake: Intake) -> None:
-    path = "/labs/{lab}/subscriptions"
-
-    @app.put(
-        path + "/{name}",
-        tags=["subscriptions"],
-        summary="Make a subscription, or give it new terms",
-        response_class=Response,
-        openapi_extra=_TERMS_BODY,
-        responses={201: {"description": "It is new."}, 200: {"description": "It was there."}, **_REFUSED},
-    )
-    async def put_subscription(lab: LabId, name: Name, request: Request) -> Response:
-        """The same request twice changes nothing. Only changes after it raise alerts."""
-        terms = await read_body(request, SubscriptionTerms, "invalid-subscription")
-        wanted = Subscription(lab=lab, name=name, vendors=terms.vendors, rules=terms.rules, drop_points=terms.drop_points)
-        created = await intake.put_subscription(wanted)
-        return json_answer(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
-
-    @app.get(path, tags=["subscriptions"], summary="A lab's subscriptions", response_class=Response)
-    async def list_subscriptions(lab: LabId) -> Response:
-        return json_answer({"subscriptions": [_document(found) for found in await database.read(subscriptions_of, lab)]})
-
-    @app.get(path + "/{name}", tags=["subscriptions"], summary="One subscription", response_class=Response, responses=_UNKNOWN)
-    async def get_subscription(lab: LabId, name: Name) -> Response:
-        found = next((found for found in await database.read(subscriptions_of, lab) if found.name == name), None)
-        if found is None:
-            raise not_found(f"{lab} has no subscription {name!r}")
-        return json_answer(_document(found))
-
-    @app.delete(
-        path + "/{name}",
-        tags=["subscriptions"],
-        summary="End a subscription",
-        status_code=HTTPStatus.NO_CONTENT,
-        response_class=Response,
-        responses=_UNKNOWN,
-    )
-    async def delete_subscription(lab: LabId, name: Name) -> Response:
-        """Its alerts stay."""
-        if not await intake.delete_subscription(lab, name):
-            raise not_found(f"{lab} has no subscription {name!r}")
-        return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def _add_alerts(
@@ -227,10 +184,6 @@ async def _position(database: Database, lab: str, alert_id: str) -> int:
     return position
 
 
-def _document(found: Subscription) -> dict[str, Any]:
-    return found.model_dump(mode="json")
-
-
 def openapi_document() -> str:
     """The OpenAPI document as committed in contracts/openapi/alerts.json."""
 
@@ -248,5 +201,7 @@ def openapi_document() -> str:
     endpoints = EndpointsApi(Endpoints(nothing, intake, nothing, nothing, nothing, nothing, allow_http=False))
     gate = LabGate(None, metrics, clock=_epoch)
     settings = AlertsSettings.model_construct()
-    app = build_app(settings, nothing, intake, Commits(), metrics, registry, endpoints=endpoints, gate=gate, is_ready=never)
+    app = build_app(
+        settings, nothing, intake, Commits(), metrics, registry, endpoints=endpoints, gate=gate, clock=_epoch, is_ready=never
+    )
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

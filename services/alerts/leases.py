@@ -87,6 +87,10 @@ class Leases:
         if news.endpoints:
             self._wake.set()
 
+    def held(self, kind: str) -> frozenset[str]:
+        """What is this instance's."""
+        return self._held[kind]
+
     async def run(self) -> None:
         """Renew, claim and hand over."""
         try:

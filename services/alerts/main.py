@@ -32,6 +32,7 @@ from neutrality.telemetry.settings import wrong_settings
 from neutrality.topics import SCORES, Topic
 from services.alerts import state
 from services.alerts.database import Database, DatabaseInUse, DatabaseUnavailable
+from services.alerts.decisions.loop import TimerLoop
 from services.alerts.delivery import Delivery
 from services.alerts.endpoints.http import EndpointsApi
 from services.alerts.endpoints.making import Endpoints
@@ -111,6 +112,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         await offer(connection, SCORE_PARTITION, [str(number) for number in range(settings.partitions)])
     for listener in (commits.hear, delivery.hear, worker.hear, leases.hear):
         database.follow(listener)
+    timers = TimerLoop(intake, partial(leases.held, SCORE_PARTITION), clock=clock)
     survey = Survey(
         database,
         metrics,
@@ -141,6 +143,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
                 ("survey", survey.run()),
                 ("news", database.listen()),
                 ("leases", leases.run()),
+                ("timers", timers.run()),
             )
         }
         for name, task in running.items():
@@ -171,6 +174,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         registry,
         endpoints=EndpointsApi(endpoints),
         gate=gate,
+        clock=clock,
         is_ready=is_ready,
         lifespan=lifespan,
     )

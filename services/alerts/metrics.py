@@ -22,6 +22,12 @@ class AlertsMetrics:
             "alerts_unreadable_records_total", "Records of neutrality.scores that are no assessment.", registry=registry
         )
         self.raised = Counter("alerts_raised_total", "Alerts decided on.", ["rule"], registry=registry)
+        self.unsent = Counter(
+            "alerts_unsent_total", "Alerts that were decided on and not sent at once.", ["outcome"], registry=registry
+        )
+        for outcome in ("held", "inhibited", "silenced", "minor", "cancelled"):
+            self.unsent.labels(outcome)
+        self.timers = Counter("alerts_timers_total", "Timers worked off.", registry=registry)
         self.delivered = Counter("alerts_delivered_total", "Alerts handed over.", ["channel"], registry=registry)
         self.outbox_depth = Gauge("alerts_outbox_depth", "Alerts that Kafka does not have yet.", registry=registry)
         self.outbox_oldest = Gauge(

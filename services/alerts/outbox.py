@@ -50,6 +50,13 @@ async def position_of(connection: AsyncConnection, lab: str, alert_id: str) -> i
     return (await connection.execute(query)).scalar()
 
 
+async def alert_of(connection: AsyncConnection, lab: str, alert_id: str) -> Alert | None:
+    """One of a lab's alerts; None if the lab has no such alert."""
+    query = select(ALERTS.c.document).where(ALERTS.c.lab == lab, ALERTS.c.id == alert_id)
+    document: bytes | None = (await connection.execute(query)).scalar()
+    return None if document is None else parse_alert(document)
+
+
 async def last_position(connection: AsyncConnection) -> int:
     """Position of the newest alert of all; 0 if there is none."""
     return (await connection.execute(select(func.max(ALERTS.c.position)))).scalar() or 0

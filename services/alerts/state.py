@@ -1,6 +1,7 @@
 """What is known of vendors, what labs subscribe to, and how far the scores have been read: statements over a connection."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum, auto
 from typing import Final
 
 from sqlalchemy import delete, select, tuple_, update
@@ -8,13 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.broker.port import TopicPartition
 from neutrality.events.assessment import Assessment, InvalidAssessment, assessment_to_bytes, parse_assessment
+from neutrality.topics import SCORES
 from services.alerts import leases
 from services.alerts.dialects import Turn, add, put, take_turn
-from services.alerts.domain.subscription import Subscription, SubscriptionTerms
+from services.alerts.domain.subscription import Subscription, TermsDocument
 from services.alerts.migrations import SchemaMismatch
-from services.alerts.tables import OFFSETS, REFERENCES, REVISIONS, SUBSCRIPTIONS, VENDORS
+from services.alerts.tables import OFFSETS, REVISIONS, SUBSCRIPTIONS, VENDORS
 
 _TERMS: Final = "terms"
+_SETTLED: Final = "settled/"
 
 
 class OffsetMoved(Exception):  # noqa: N818 - named for what it is
@@ -36,22 +39,28 @@ async def change_terms(connection: AsyncConnection) -> None:
     await connection.execute(update(REVISIONS).where(REVISIONS.c.name == _TERMS).values(number=REVISIONS.c.number + 1))
 
 
-async def put_subscription(connection: AsyncConnection, wanted: Subscription) -> bool:
-    """Make or replace a subscription; whether it is new. Falls are measured anew if the terms have changed."""
+class Put(Enum):
+    """What came of putting a subscription."""
+
+    NEW = auto()
+    CHANGED = auto()
+    SAME = auto()
+
+
+async def put_subscription(connection: AsyncConnection, wanted: Subscription) -> Put:
+    """Make or replace a subscription."""
     document = wanted.terms().model_dump_json().encode()
     key = (SUBSCRIPTIONS.c.lab == wanted.lab, SUBSCRIPTIONS.c.name == wanted.name)
     known = (await connection.execute(select(SUBSCRIPTIONS.c.terms).where(*key))).scalar()
-    if known == document:
-        return False
+    if known is not None and TermsDocument.model_validate_json(known).terms() == wanted.terms():
+        return Put.SAME
     await connection.execute(put(connection, SUBSCRIPTIONS), {"lab": wanted.lab, "name": wanted.name, "terms": document})
-    await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == wanted.lab, REFERENCES.c.name == wanted.name))
     await leases.offer(connection, leases.TOPIC, [wanted.lab])
-    return known is None
+    return Put.NEW if known is None else Put.CHANGED
 
 
 async def delete_subscription(connection: AsyncConnection, lab: str, name: str) -> bool:
     """Remove a subscription; whether there was one. Its alerts stay."""
-    await connection.execute(delete(REFERENCES).where(REFERENCES.c.lab == lab, REFERENCES.c.name == name))
     gone = await connection.execute(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.lab == lab, SUBSCRIPTIONS.c.name == name))
     return gone.rowcount > 0
 
@@ -69,13 +78,13 @@ async def assessments_of(connection: AsyncConnection, vendors: Iterable[str] | N
     """Last assessments of these vendors, or of all, by vendor; unknown ones are left out."""
     query = select(VENDORS.c.assessment).order_by(VENDORS.c.vendor)
     rows = await connection.execute(query if vendors is None else query.where(VENDORS.c.vendor.in_(list(vendors))))
-    return {found.vendor: found for found in map(_assessment, rows.scalars())}
+    return {found.vendor: found for found in map(read_assessment, rows.scalars())}
 
 
-async def references_of(connection: AsyncConnection, vendors: Iterable[str]) -> dict[tuple[str, str, str], float]:
-    """Reference scores by (lab, subscription, vendor)."""
-    rows = await connection.execute(select(REFERENCES).where(REFERENCES.c.vendor.in_(list(vendors))))
-    return {(lab, name, vendor): score for lab, name, vendor, score in rows}
+async def versions(connection: AsyncConnection) -> dict[str, int]:
+    """The last version of every vendor."""
+    rows = await connection.execute(select(VENDORS.c.vendor, VENDORS.c.version))
+    return {row.vendor: row.version for row in rows}
 
 
 async def put_assessments(connection: AsyncConnection, found: Iterable[Assessment]) -> None:
@@ -83,13 +92,6 @@ async def put_assessments(connection: AsyncConnection, found: Iterable[Assessmen
     rows = [{"vendor": a.vendor, "version": a.version, "assessment": assessment_to_bytes(a)} for a in found]
     if rows:
         await connection.execute(put(connection, VENDORS), rows)
-
-
-async def put_references(connection: AsyncConnection, references: Mapping[tuple[str, str, str], float]) -> None:
-    """Write reference scores by (lab, subscription, vendor)."""
-    rows = [{"lab": lab, "name": name, "vendor": vendor, "score": score} for (lab, name, vendor), score in references.items()]
-    if rows:
-        await connection.execute(put(connection, REFERENCES), rows)
 
 
 async def offsets_of(connection: AsyncConnection, wanted: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
@@ -131,12 +133,32 @@ async def move_offsets(
     await connection.execute(put(connection, OFFSETS), rows)
 
 
+async def lock_offsets(connection: AsyncConnection, partitions: Collection[int]) -> dict[int, int]:
+    """Where these partitions of the scores stand; nobody moves them until this transaction ends."""
+    query = select(OFFSETS.c.partition, OFFSETS.c.next_offset).where(OFFSETS.c.topic == SCORES.name)
+    query = query.where(OFFSETS.c.partition.in_(sorted(partitions))).order_by(OFFSETS.c.partition).with_for_update()
+    return {row.partition: row.next_offset for row in await connection.execute(query)}
+
+
+async def settled(connection: AsyncConnection, partitions: Collection[int]) -> dict[int, int]:
+    """How often something has settled of each of these partitions, whose offsets this transaction has locked."""
+    names = {f"{_SETTLED}{partition}": partition for partition in partitions}
+    rows = await connection.execute(select(REVISIONS.c.name, REVISIONS.c.number).where(REVISIONS.c.name.in_(names)))
+    return dict.fromkeys(partitions, 0) | {names[name]: number for name, number in rows}
+
+
+async def set_settled(connection: AsyncConnection, numbers: Mapping[int, int]) -> None:
+    """Write how often."""
+    rows = [{"name": f"{_SETTLED}{partition}", "number": number} for partition, number in numbers.items()]
+    await connection.execute(put(connection, REVISIONS), rows)
+
+
 def _subscription(lab: str, name: str, terms: bytes) -> Subscription:
-    wanted = SubscriptionTerms.model_validate_json(terms)
-    return Subscription(lab=lab, name=name, vendors=wanted.vendors, rules=wanted.rules, drop_points=wanted.drop_points)
+    return Subscription.of(lab, name, TermsDocument.model_validate_json(terms).terms())
 
 
-def _assessment(document: bytes) -> Assessment:
+def read_assessment(document: bytes) -> Assessment:
+    """A stored assessment. Raises SchemaMismatch."""
     found = parse_assessment(document)
     if isinstance(found, InvalidAssessment):
         raise SchemaMismatch(f"a stored assessment cannot be read: {found.detail}")

@@ -37,14 +37,6 @@ SUBSCRIPTIONS = Table(
     Column("name", String, primary_key=True),
     Column("terms", LargeBinary, nullable=False),
 )
-REFERENCES = Table(
-    "score_references",
-    METADATA,
-    Column("lab", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("vendor", String, primary_key=True),
-    Column("score", Float, nullable=False),
-)
 ALERTS = Table(
     "alerts",
     METADATA,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Path, Query, Response
+from fastapi import FastAPI, Query, Response
 from pydantic import AwareDatetime
 
 from neutrality.events.assessment import Assessment, Score, attribute
@@ -12,12 +12,11 @@ from neutrality.events.vocabulary import EntityId, iso
 from neutrality.explanation import explain, explanation_document
 from neutrality.http import problem_responses
 from services.alerts import history
-from services.alerts.answers import json_answer, not_found
+from services.alerts.answers import VendorId, json_answer, not_found
 from services.alerts.database import Database
 from services.alerts.domain.history import Step
 from services.alerts.state import assessments_of
 
-VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
 Towards = Annotated[EntityId | None, Query(alias="for", description="The lab; left out: a lab without ties.")]
 _PAGE: Final = 500
 _UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "Something in the request is wrong."})

@@ -68,13 +68,23 @@ class AlertsParts:
         self.worker = EndpointWorker(
             database, self.sealer, self.senders, self.metrics, clock=_now, chance=lambda: 0.5, schedule_s=SCHEDULE_S
         )
-        self.intake = Intake(database, self.metrics, self.sealer, clock=lambda: NOW)
+        self.clock = NOW  # of decisions; the tests move it
+        self.intake = Intake(database, self.metrics, self.sealer, clock=self.now)
         self.leases = Leases(
             database, instance, {TOPIC: self.delivery, ENDPOINT: self.worker}, clock=_now, lease_s=LEASE_S, renew_s=LEASE_S / 5
         )
         for listener in (self.commits.hear, self.delivery.hear, self.worker.hear, self.leases.hear):
             database.follow(listener)
         self.endpoints = Endpoints(database, self.intake, self.sealer, self.worker, self.senders, _now, allow_http=True)
+
+    def now(self) -> datetime:
+        return self.clock
+
+    async def at(self, moment: datetime) -> None:
+        """It is later, and what was due has been worked off."""
+        self.clock = moment
+        while await self.intake.work_off_timers([0]):
+            pass
 
     def gate(self, keys: Path | None = None) -> LabGate:
         self.gates.append(LabGate(keys, self.metrics, clock=_now))

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from neutrality.broker.kafka import KafkaReader
+from neutrality.cli.alert_stream import put_subscription, stream_alerts
 from neutrality.cli.score_log import keep_newest, read_to_end
 from neutrality.cli.stack import Ports, Stack
-from neutrality.cli.subscriptions import put_subscription, stream_alerts
 from neutrality.cli.supervisor import Backoff
 from neutrality.client import Client
 from neutrality.events.alert import Alert

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from neutrality.events.assessment import Assessment, Cause, Score
 from neutrality.events.vocabulary import EntityId
-from services.alerts.domain.reasons import View, reasons_for
+from services.alerts.domain.conditions import View
+from services.alerts.domain.reasons import reasons_for
 
 HEADLINE: Final = ""  # among labs: a lab without ties
 

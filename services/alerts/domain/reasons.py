@@ -1,15 +1,15 @@
 """Why a score moved: the claims whose points changed most between two assessments."""
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 from neutrality.events.alert import Reason
 from neutrality.events.assessment import Assessment, Attribution, attribute
+from services.alerts.domain.conditions import View
 
 MAX_REASONS: Final = 5
 LEAST_POINTS: Final = 0.05  # under what is shown with one decimal
 
-View = Literal["confirmed", "projected"]
 _Key = tuple[str, str, str, str]
 
 

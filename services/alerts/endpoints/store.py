@@ -125,6 +125,11 @@ async def disabled(connection: AsyncConnection, lab: str) -> list[tuple[str, str
     return [(name, TERMS.validate_json(terms).kind, why) for name, terms, why in rows]
 
 
+async def endpoint_names(connection: AsyncConnection, lab: str) -> set[str]:
+    """What a lab's endpoints are called."""
+    return set((await connection.execute(select(ENDPOINTS.c.name).where(ENDPOINTS.c.lab == lab))).scalars())
+
+
 async def deliver(connection: AsyncConnection, wanted: Iterable[tuple[Endpoint, Alert]], now_ms: int) -> None:
     """New deliveries of alerts that this transaction has written; none to an endpoint that is disabled by now."""
     rows = [{"to_lab": endpoint.lab, "to_name": endpoint.name, "of": alert.id, "now_ms": now_ms} for endpoint, alert in wanted]

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from services.alerts.decisions import tables as _decisions  # noqa: F401 - adds to the metadata
 from services.alerts.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)

@@ -13,6 +13,7 @@ from neutrality.broker.port import OutgoingRecord
 from neutrality.events.assessment import assessment_to_kafka
 from neutrality.topics import SCORES
 from services.alerts.database import Database
+from services.alerts.domain.conditions import GradeChange
 from services.alerts.domain.subscription import Subscription
 from services.alerts.leases import SCORE_PARTITION, TOPIC, Leases, offer
 from services.alerts.outbox import alerts_behind
@@ -23,7 +24,7 @@ from tests.support.assessments import assessment, score
 from tests.support.receiver import OK, Received, ids, receiver
 from tests.unit.alerts.test_http import listen, served
 
-DESK = Subscription(lab="google", name="desk", rules=("grade",))
+DESK = Subscription(lab="google", name="desk", conditions=(GradeChange(),))
 PARTITIONS = 6
 FIRST = assessment(1, score(95.0))
 FALL = assessment(2, score(20.0, grade="N5"))
@@ -215,7 +216,7 @@ def test_two_instances_write_each_alert_to_its_topic_once_and_one_goes_on_for_th
         labs = [f"lab-{number}" for number in range(6)]
         async with alerts(postgres_url, broker) as one, alerts(postgres_url, broker) as other:
             for lab in labs:
-                await one.intake.put_subscription(Subscription(lab=lab, name="desk", rules=("grade",)))
+                await one.intake.put_subscription(Subscription(lab=lab, name="desk", conditions=(GradeChange(),)))
             raised: list[str] = []
             async with one.working():
                 async with other.working():
@@ -245,7 +246,7 @@ def test_an_endpoint_is_served_by_one_instance_and_handed_over_without_sending_t
             await OK(one, writer)
 
         async with alerts(postgres_url) as other, served(postgres_url) as (one, client), receiver(then=slow) as there:
-            other.sealer = other.worker._sealer = other.intake._sealer = one.sealer
+            other.sealer = other.worker._sealer = other.intake._decider._sealer = one.sealer
             await one.intake.put_subscription(DESK)
             for number in range(4):
                 terms = {"url": f"{there.url}/{number}"}

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from neutrality.api_keys import digest_of, token_of
 from neutrality.labs import SCOPES, LabKey, Labs, Scope
+from services.alerts.domain.conditions import GradeChange
 from services.alerts.domain.subscription import Subscription
 from services.alerts.settings import AlertsSettings
 from tests.support.alerts import AlertsParts
@@ -51,10 +52,15 @@ async def peopled(url: str, file: Path) -> AsyncIterator[tuple[AlertsParts, http
     """Every lab has a subscription and an endpoint whose names tell whose they are, and an alert."""
     async with served(url, file) as (parts, client), receiver() as there:
         for lab in LABS:
-            await parts.intake.put_subscription(Subscription(lab=lab, name=f"of-{lab}", rules=("grade",)))
+            await parts.intake.put_subscription(Subscription(lab=lab, name=f"of-{lab}", conditions=(GradeChange(),)))
             terms = {"url": f"{there.url}/{lab}", "description": f"secret of {lab}"}
             made = await client.put(f"/labs/{lab}/endpoints/at-{lab}", json=terms, headers=of(TOKENS[lab]))
             assert made.status_code == 201
+            bought = {"buys": f"secret of {lab}", "categories": [f"of-{lab}"]}
+            assert (await client.put(f"/labs/{lab}/portfolio/v", json=bought, headers=of(TOKENS[lab]))).status_code == 201
+            silence = {"matchers": [{"field": "vendor", "values": ["w"]}], "ends": "2999-01-01T00:00:00Z", "reason": f"of-{lab}"}
+            silence |= {"by": f"secret of {lab}", "starts": "2998-12-01T00:00:00Z"}
+            assert (await client.post(f"/labs/{lab}/silences", json=silence, headers=of(TOKENS[lab]))).status_code == 201
         raised = {alert.lab: alert.id for alert in await take(parts)}
         assert sorted(raised) == sorted(LABS)
         yield parts, client, raised
@@ -68,9 +74,10 @@ def routes(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
 
 
-def filled(path: str, lab: str) -> str:
+def filled(path: str, lab: str, raised: dict[str, str]) -> str:
     name = f"at-{lab}" if "/endpoints/" in path else f"of-{lab}"
     values = {"lab": lab, "name": name, "vendor": "v", "code": "a" * 32, "what": "unsubscribe"}
+    values |= {"alert": raised[lab], "silence": "si_" + "0" * 24}
     return path.format(**values)  # KeyError: a new parameter needs a value here
 
 
@@ -83,7 +90,7 @@ def test_every_route_of_another_lab_is_refused_and_tells_nothing_of_it(database_
                     continue
                 for me in LABS:
                     for other in set(LABS) - {me}:
-                        answer = await client.request(method, filled(path, other), headers=of(TOKENS[me]), json={})
+                        answer = await client.request(method, filled(path, other, raised), headers=of(TOKENS[me]), json={})
                         assert answer.status_code == 403, (method, path)
                         assert answer.json()["type"].endswith("other-lab")
                         for secret in (f"of-{other}", f"at-{other}", raised[other], TOKENS[other][4:]):
@@ -102,7 +109,7 @@ def test_what_is_a_labs_own_and_what_is_everybodys_names_no_other_lab(database_u
                     if method != "GET" or path.endswith("/stream") or path.startswith("/mail/"):
                         continue
                     for me in LABS:
-                        answer = await client.get(filled(path, me), headers=of(TOKENS[me]))
+                        answer = await client.get(filled(path, me, raised), headers=of(TOKENS[me]))
                         assert answer.status_code in (200, 503), path
                         for other in set(LABS) - {me}:
                             for secret in (f"of-{other}", f"at-{other}", f"secret of {other}", raised[other], TOKENS[other][4:]):
@@ -158,10 +165,10 @@ def test_a_key_does_what_its_scopes_say(database_url: str, file: Path) -> None:
 @pytest.mark.parametrize("header", [None, "Bearer", "Basic x", f"Bearer {token_of(b'x' * 32)}", f"Bearer {TOKENS['google'][4:]}"])
 def test_without_a_key_only_health_metrics_and_documents_answer(database_url: str, file: Path, header: str | None) -> None:
     async def run() -> None:
-        async with peopled(database_url, file) as (_, client, _raised):
+        async with peopled(database_url, file) as (_, client, raised):
             headers = {} if header is None else {"authorization": header}
             for method, path in routes((await client.get("/openapi.json")).json()):
-                answer = await client.request(method, filled(path, "google"), headers=headers, json={})
+                answer = await client.request(method, filled(path, "google", raised), headers=headers, json={})
                 if path.startswith(("/health", "/metrics")):
                     assert answer.status_code == 200
                 elif path.startswith("/mail/"):

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.alerts.database import Database
+from services.alerts.domain.conditions import BY_RULE, ShortRule
 from services.alerts.domain.subscription import Subscription
 from services.alerts.migrations import SchemaMismatch
 from services.alerts.outbox import alerts_behind
@@ -20,7 +21,8 @@ from tests.support.alerts import alerts
 from tests.support.assessments import assessment, score
 
 DATA = Path(__file__).parent / "data"
-DESK = Subscription(lab="google", name="desk")
+_FIRST_RULES: tuple[ShortRule, ...] = ("score_drop", "grade", "outlook", "watch")  # all that there were
+DESK = Subscription(lab="google", name="desk", conditions=tuple(BY_RULE[rule] for rule in _FIRST_RULES))
 
 
 def _differences(connection: Connection) -> list[object]:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from neutrality.events.alert import Alert
+from services.alerts.domain.conditions import GradeChange
 from services.alerts.domain.subscription import Subscription
 from services.alerts.endpoints import store
 from services.alerts.outbox import add_alerts
@@ -28,7 +29,7 @@ PUBLIC_URL = "https://watch.example/alerts"
 @asynccontextmanager
 async def mailing(url: str, *replies: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient, Mailbox]]:
     async with mailbox(*replies) as box, served(url, senders=senders_to(box.port, PUBLIC_URL)) as (parts, client):
-        await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
+        await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", conditions=(GradeChange(),)))
         async with parts.working():
             yield parts, client, box
 

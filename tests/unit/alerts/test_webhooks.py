@@ -15,6 +15,7 @@ from sqlalchemy import select
 from standardwebhooks import WebhookVerificationError
 
 from services.alerts.channels.webhook import CONNECTIONS
+from services.alerts.domain.conditions import GradeChange
 from services.alerts.domain.endpoint import Endpoint, Secret, WebhookTerms
 from services.alerts.domain.subscription import Subscription
 from services.alerts.endpoints import store
@@ -31,7 +32,7 @@ LAB = "google"
 @asynccontextmanager
 async def serving(url: str) -> AsyncIterator[tuple[AlertsParts, httpx.AsyncClient]]:
     async with served(url) as (parts, client):
-        await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
+        await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", conditions=(GradeChange(),)))
         async with parts.working():
             yield parts, client
 
@@ -205,7 +206,7 @@ def test_what_was_not_sent_when_the_service_stopped_is_sent_by_the_next(database
         async with receiver(status("500 X"), status("500 X")) as there:
             sealer, raised = None, []
             async with served(database_url) as (parts, client):
-                await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", rules=("grade",)))
+                await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", conditions=(GradeChange(),)))
                 sealer = parts.sealer
                 await put(client, "soc", there.url)
                 raised += [await raise_alert(parts, vendor) for vendor in ("a", "b", "c")]

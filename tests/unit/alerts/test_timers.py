@@ -1,0 +1,288 @@
+"""What is due later happens once, in its time, and after every crash: settling, releases, ends of silences, reminders, escalations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from neutrality.events.alert import Alert
+from neutrality.events.assessment import Assessment
+from services.alerts.decisions import store
+from services.alerts.decisions.tables import ATTENTION, MEMORIES, TIMERS, UNSENT
+from services.alerts.domain.conditions import GradeChange, OutlookChange
+from services.alerts.domain.portfolio import Purchase
+from services.alerts.domain.silence import Matcher, Silence, SilenceTerms
+from services.alerts.domain.subscription import Subscription
+from services.alerts.outbox import alerts_behind
+from tests.support.alerts import NOW, AlertsParts, alerts
+from tests.support.assessments import STAKE, assessment, score
+
+LAB = "google"
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+FIRST = assessment(1, score(100.0))
+FALL = assessment(2, score(60.8, grade="N3"), losses={STAKE: 0.5})
+FURTHER = assessment(3, score(38.9, grade="N4"), losses={STAKE: 0.9})
+BACK = assessment(4, score(100.0))
+
+
+def grade_only(**terms: Any) -> Subscription:
+    return Subscription.model_validate({"lab": LAB, "name": "desk", "conditions": (GradeChange(),), **terms})
+
+
+@asynccontextmanager
+async def watching(url: str, wanted: Subscription, *known: Assessment) -> AsyncIterator[AlertsParts]:
+    async with alerts(url) as parts:
+        await parts.intake.put_subscription(wanted)
+        await parts.take_in(*(known or (FIRST,)))
+        yield parts
+
+
+async def sent(parts: AlertsParts) -> list[Alert]:
+    return [stored.alert for stored in await parts.database.read(alerts_behind, LAB, 0, 100)]
+
+
+async def rows(parts: AlertsParts, table: Any) -> list[Any]:
+    async with parts.database.reading() as connection:
+        return list(await connection.execute(select(table)))
+
+
+def test_a_cascade_is_told_once_when_it_has_settled(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+            parts.clock = NOW + timedelta(seconds=30)
+            await parts.take_in(FURTHER)
+            await parts.at(NOW + timedelta(seconds=59))
+            assert await sent(parts) == []
+            await parts.at(NOW + timedelta(seconds=60))
+            [one] = await sent(parts)
+            assert one.before is not None
+            assert (one.before.grade, one.after.grade, one.version) == ("N1", "N4", 3)
+            assert one.reasons[0].claim_id == STAKE
+            await parts.at(NOW + 10 * HOUR)
+            assert len(await sent(parts)) == 1
+            assert (await rows(parts, TIMERS), await rows(parts, MEMORIES)) == ([], [])
+
+    asyncio.run(run())
+
+
+def test_what_passes_before_it_has_settled_is_not_told(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+            parts.clock = NOW + timedelta(seconds=59)
+            await parts.take_in(BACK)
+            await parts.at(NOW + HOUR)
+            assert (await sent(parts), await rows(parts, TIMERS)) == ([], [])
+
+    asyncio.run(run())
+
+
+def test_what_settles_outlives_a_crash(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+        async with alerts(database_url) as parts:  # another process
+            await parts.at(NOW + HOUR)
+            assert [(one.rule, one.before and one.before.grade) for one in await sent(parts)] == [("grade", "N1")]
+            async with parts.database.transaction() as connection:
+                await store.clean(connection, store.to_ms(NOW + 91 * 24 * HOUR))
+
+    asyncio.run(run())
+
+
+def test_a_failure_leaves_the_timer_due_and_sends_nothing(sqlite_url: str) -> None:
+    async def run() -> None:
+        async with watching(sqlite_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+            async with parts.database.transaction() as connection:
+                await connection.exec_driver_sql("ALTER TABLE alerts RENAME TO mislaid")
+            with pytest.raises(Exception, match="no such table: alerts"):
+                await parts.at(NOW + HOUR)
+            async with parts.database.transaction() as connection:
+                await connection.exec_driver_sql("ALTER TABLE mislaid RENAME TO alerts")
+            assert len(await rows(parts, TIMERS)) == 1
+            await parts.at(NOW + HOUR)
+            assert len(await sent(parts)) == 1
+
+    asyncio.run(run())
+
+
+def test_new_terms_begin_anew_and_an_ended_subscription_sends_nothing_more(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+            await parts.intake.put_subscription(grade_only(settling_s=120))
+            await parts.at(NOW + HOUR)
+            assert await sent(parts) == []
+            await parts.intake.put_subscription(grade_only(schedule={"deliver": "daily"}))
+            await parts.take_in(FURTHER)
+            await parts.intake.delete_subscription(LAB, "desk")
+            await parts.at(NOW + 48 * HOUR)
+            assert await sent(parts) == []
+            assert [(one.outcome, one.why) for one in await rows(parts, UNSENT)] == [("cancelled", "the subscription was ended")]
+
+    asyncio.run(run())
+
+
+def test_a_digest_goes_out_in_its_time_in_order_and_as_one_group(database_url: str) -> None:
+    async def run() -> None:
+        wanted = grade_only(conditions=(GradeChange(), OutlookChange()), schedule={"deliver": "hourly"})
+        other = assessment(1, score(95.0), vendor="turing")
+        async with watching(database_url, wanted, FIRST, other) as parts:
+            parts.clock = NOW + MINUTE
+            await parts.take_in(FALL)
+            parts.clock = NOW + 20 * MINUTE
+            await parts.take_in(assessment(2, score(40.0, grade="N4", outlook="negative"), vendor="turing"))
+            await parts.at(NOW + 59 * MINUTE)
+            assert await sent(parts) == []
+            [first, *_] = await rows(parts, UNSENT)
+            assert (first.outcome, first.why) == ("held", "goes out at 2025-06-12T13:00:00Z")
+            await parts.at(NOW + HOUR)
+            told = await sent(parts)
+            assert [(one.vendor, one.rule) for one in told] == [("scale-ai", "grade"), ("turing", "grade"), ("turing", "outlook")]
+            assert len({one.group for one in told}) == 1
+            assert await rows(parts, UNSENT) == []
+            await parts.deliver()
+            assert parts.received(LAB) == told
+
+    asyncio.run(run())
+
+
+def test_what_is_taken_back_before_it_was_sent_is_never_sent(database_url: str) -> None:
+    async def run() -> None:
+        wanted = Subscription.model_validate({"lab": LAB, "name": "desk", "schedule": {"deliver": "hourly"}})
+        async with watching(database_url, wanted) as parts:
+            parts.clock = NOW + MINUTE
+            await parts.take_in(FALL)
+            await parts.take_in(assessment(3, score(100.0)))
+            await parts.at(NOW + HOUR)
+            outcomes = {one.outcome for one in await rows(parts, UNSENT)}
+            assert outcomes == {"cancelled", "inhibited"}
+            assert await sent(parts) == []
+
+    asyncio.run(run())
+
+
+def test_a_correction_names_the_alerts_that_were_sent(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, Subscription(lab=LAB, name="desk")) as parts:
+            told = await parts.take_in(FALL)
+            [correction] = await parts.take_in(assessment(3, score(100.0)))
+            assert correction.corrects == tuple(one.id for one in told)
+            assert [one.rule for one in await sent(parts)] == ["score_drop", "grade", "correction"]
+            states = {one.alert: one.state for one in await rows(parts, ATTENTION)}
+            assert [states[one.id] for one in (*told, correction)] == ["over", "over", "open"]
+            assert await parts.take_in(assessment(4, score(99.0))) == ()
+
+    asyncio.run(run())
+
+
+async def silence(parts: AlertsParts, ends: datetime, **matcher: Any) -> None:
+    terms = SilenceTerms(matchers=(Matcher(**matcher),), ends=ends, reason="moving", by="ada")
+    async with parts.intake.changing() as connection:
+        await store.put_silence(connection, Silence("si_1", LAB, terms, NOW - HOUR, ends))
+
+
+@pytest.mark.parametrize(
+    ("rule_in_words", "meanwhile", "told"),
+    [
+        ("what still holds is sent", (), [2]),
+        ("what has passed is not", (BACK,), []),
+        ("the newest of a kind stands for the older", (FURTHER,), [3]),
+    ],
+)
+def test_the_end_of_a_silence(database_url: str, rule_in_words: str, meanwhile: tuple[Assessment, ...], told: list[int]) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only()) as parts:
+            await silence(parts, NOW + HOUR, field="vendor", values=("scale-ai",))
+            assert await parts.take_in(FALL, *meanwhile) == ()
+            [first, *_] = await rows(parts, UNSENT)
+            assert (first.outcome, first.why) == ("silenced", "ada: moving")
+            await parts.at(NOW + 59 * MINUTE)
+            assert await sent(parts) == []
+            await parts.at(NOW + HOUR)
+            assert [one.version for one in await sent(parts)] == told, rule_in_words
+            assert {one.outcome for one in await rows(parts, UNSENT)} <= {"cancelled"}
+
+    asyncio.run(run())
+
+
+def test_what_a_silence_lets_go_in_quiet_hours_waits_for_their_end(database_url: str) -> None:
+    async def run() -> None:
+        night = {"quiet_hours": ({"start": "12:30", "end": "15:00"},)}
+        async with watching(database_url, grade_only(schedule=night)) as parts:
+            await silence(parts, NOW + HOUR, field="rule", values=("grade",))
+            await parts.take_in(FALL)
+            await parts.at(NOW + HOUR)
+            assert [one.outcome for one in await rows(parts, UNSENT)] == ["held"]
+            await parts.at(NOW + 3 * HOUR)
+            assert len(await sent(parts)) == 1
+
+    asyncio.run(run())
+
+
+def test_it_is_told_again_until_it_is_acknowledged(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(remind_every_s=600)) as parts:
+            [alert] = await parts.take_in(FALL)
+            await parts.at(NOW + 10 * MINUTE)
+            await parts.at(NOW + 20 * MINUTE)
+            reminders = (await sent(parts))[1:]
+            assert [(one.reminds, one.reminder, one.title) for one in reminders] == [
+                (alert.id, 1, alert.title),
+                (alert.id, 2, alert.title),
+            ]
+            async with parts.database.transaction() as connection:
+                await store.set_attention(connection, LAB, alert.id, state="acknowledged")
+            await parts.at(NOW + 10 * HOUR)
+            assert len(await sent(parts)) == 3
+            assert await rows(parts, TIMERS) == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("rule_in_words", "then"),
+    [("it has passed", BACK), ("a newer one of its kind stands for it", FURTHER)],
+)
+def test_what_no_longer_matters_is_not_told_again(database_url: str, rule_in_words: str, then: Assessment) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(remind_every_s=600)) as parts:
+            [alert] = await parts.take_in(FALL)
+            await parts.take_in(then)
+            await parts.at(NOW + 10 * MINUTE)
+            assert alert.id not in {one.reminds for one in await sent(parts)}, rule_in_words
+            states = {one.alert: one.state for one in await rows(parts, ATTENTION)}
+            assert states[alert.id] == "over"
+
+    asyncio.run(run())
+
+
+def test_an_alert_carries_the_stake_and_the_alternatives_of_its_lab_alone(database_url: str) -> None:
+    async def run() -> None:
+        async with alerts(database_url) as parts:
+            for lab in (LAB, "openai"):
+                await parts.intake.put_subscription(
+                    Subscription(lab=lab, name="desk", portfolio=True, conditions=(GradeChange(),))
+                )
+            async with parts.intake.changing() as connection:
+                bought = Purchase(buys="dialogues", categories=("data-labelling",), data_classes=("road-maps",))
+                await store.put_purchase(connection, LAB, "scale-ai", bought)
+            sells = [
+                replace(assessment(1, score(value), vendor=name), categories=("data-labelling",))
+                for name, value in (("turing", 97.0), ("surge", 99.0))
+            ]
+            told = await parts.take_in(*sells, FIRST, FALL)
+            assert [(one.lab, one.severity) for one in told] == [(LAB, "critical")]
+            assert told[0].stake is not None
+            assert told[0].stake.summary == "you buy dialogues from Scale Ai and share road-maps"
+            assert [one.vendor for one in told[0].alternatives] == ["surge", "turing"]
+
+    asyncio.run(run())
