@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES := 3 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials ingest-trials alerts-trials check unit outage fuzz bench bench-latency bench-deploy audit sbom generate scenario-table screenshot clean
+.PHONY: help up demo test trials ingest-trials alerts-trials board-load check unit outage fuzz bench bench-latency bench-deploy audit sbom generate scenario-table screenshot screenshots vendored clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/uv sync --quiet --locked --all-extras
 	@touch $(STAMP)
 
-up: $(STAMP) ## Kafka, the three services and the scenario, live; Ctrl-C ends it
+up: $(STAMP) ## Kafka, the four services and the scenario, live; Ctrl-C ends it
 	@$(BIN)/neutrality up
 
 demo: $(STAMP) ## the same, in the scenario's time; ends by itself, non-zero if an alert did not arrive
@@ -35,6 +35,7 @@ check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated file
 	@$(BIN)/deptry .
 	@$(BIN)/python -m neutrality.events.schemas --check contracts/schemas
 	@$(BIN)/python deploy/grafana/dashboards.py --check
+	@$(BIN)/python docs/vendored.py --check
 
 outage: $(STAMP) ## Kafka away for 150 s under load, with either producer
 	@OUTAGE_S=150 $(BIN)/pytest -q --timeout 600 tests/faults/test_outage.py
@@ -56,6 +57,9 @@ alerts-trials: $(STAMP) ## 1,000 subscriptions, 200 changes/s for 5 minutes, bro
 
 scenario-table: $(STAMP) ## play the scenario, and write what each lab was told on every channel to docs/scenario-alerts.md
 	@$(BIN)/python -m tests.scenario_table --output docs/scenario-alerts.md
+
+board-load: $(STAMP) ## the board with 500 vendors x 20 labs, 200 open pages and 50 changes/s
+	@$(BIN)/python -m tests.board_load
 
 generate: $(STAMP) ## write the generated files anew
 	@$(BIN)/python -m neutrality.events.schemas contracts/schemas
@@ -84,6 +88,12 @@ sbom: $(STAMP) ## what each image is made of: CycloneDX documents in .local/sbom
 
 screenshot: $(STAMP) ## draw docs/images/demo.svg anew from a real run
 	@$(BIN)/python docs/images/record.py
+
+screenshots: $(STAMP) ## take the README's pictures of the board anew, with the machine's Chromium
+	@$(BIN)/python -m tests.screenshots
+
+vendored: ## fetch the vendored files anew from npm, by docs/vendored.json
+	@$(PYTHON) docs/vendored.py
 
 clean: ## remove what was installed here (not the user's cache)
 	@rm -rf .venv benchmarks/peers/.venv .mypy_cache .ruff_cache .pytest_cache

@@ -19,6 +19,7 @@ EXTRAS: Final = {  # as in the Dockerfile and docker-compose.yml
     "ingest": ("ingest", "fast"),
     "scoring": ("scoring",),
     "alerts": ("alerts",),
+    "board": ("board",),
     "tools": ("cli", "client", "registers", "verify"),
 }
 # licences that ask for the source of what is linked or served with them

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 from neutrality.verification.metrics import VerifyMetrics
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.survey import ShownScores
+from services.board.metrics import BoardMetrics
 from services.ingest.metrics import IngestMetrics
 from services.scoring.metrics import ScoringMetrics
 
@@ -18,12 +19,14 @@ PARTS: Final = {
     "ingest": (IngestMetrics,),
     "scoring": (ScoringMetrics,),
     "alerts": (AlertsMetrics, ShownScores),
+    "board": (BoardMetrics,),
     "verify": (VerifyMetrics,),
 }
 WHERE: Final = {
     "ingest": "`/metrics` of its HTTP port (8801).",
     "scoring": "`/metrics` on `SCORING_METRICS_PORT` (8803); each worker tells of the partitions that it holds.",
     "alerts": "`/metrics` of its HTTP port (8802).",
+    "board": "`/metrics` of its HTTP port (8800).",
     "verify": "`neutrality verify --follow --metrics-port`; in compose on 8804.",
 }
 HEAD: Final = """# Metrics

@@ -6,9 +6,11 @@ The points of the lines add up to 100 - score (an exact attribution, see `attrib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from neutrality.events.assessment import CHANNELS, Assessment, Attribution, Channel, ClaimNote, Step, attribute
+
+View = Literal["confirmed", "projected"]
 
 _PERCENT: Final = re.compile(r"\d+(?:\.\d+)?(?: to \d+(?:\.\d+)?)? %")
 _WHAT_IS_UNKNOWN: Final[dict[Channel, str]] = {
@@ -73,9 +75,13 @@ def explain(assessment: Assessment, lab: str | None) -> Explanation:
     lines = tuple(_line(assessment, row) for row in rows)
     costing = {row.claim_id for row in rows}
     aside = tuple(note for note in assessment.claims if note.claim_id not in costing)
+    return Explanation(assessment, lab, lines, _moves(assessment, lab), aside, what_is_unknown(assessment))
+
+
+def what_is_unknown(assessment: Assessment) -> tuple[str, ...]:
+    """In words, a line each."""
     unknown = [f"{channel}: {_WHAT_IS_UNKNOWN[channel]}" for channel in CHANNELS if not assessment.coverage.get(channel)]
-    unknown += [_WHAT_A_FLAG_MEANS.get(flag, flag) for flag in assessment.flags]
-    return Explanation(assessment, lab, lines, _moves(assessment, lab), aside, tuple(unknown))
+    return (*unknown, *[_WHAT_A_FLAG_MEANS.get(flag, flag) for flag in assessment.flags])
 
 
 def _moves(assessment: Assessment, lab: str | None) -> tuple[Move, ...]:
@@ -91,7 +97,7 @@ def _moves(assessment: Assessment, lab: str | None) -> tuple[Move, ...]:
             rows[key] = row
     moved = sorted((key for key in costs if abs(costs[key]) >= LEAST_MOVE), key=lambda key: (-abs(costs[key]), key))
     return tuple(
-        Move(rows[key].lab, rows[key].channel, costs[key], _path(assessment, rows[key], note), note)
+        Move(rows[key].lab, rows[key].channel, costs[key], path_of(assessment, rows[key], note), note)
         for key in moved
         for note in [assessment.claim(rows[key].claim_id)]
     )
@@ -99,10 +105,10 @@ def _moves(assessment: Assessment, lab: str | None) -> tuple[Move, ...]:
 
 def _line(assessment: Assessment, row: Attribution) -> Line:
     note = assessment.claim(row.claim_id)
-    return Line(row.lab, row.channel, row.points, _path(assessment, row, note), note)
+    return Line(row.lab, row.channel, row.points, path_of(assessment, row, note), note)
 
 
-def _path(assessment: Assessment, row: Attribution, note: ClaimNote | None) -> str:
+def path_of(assessment: Assessment, row: Attribution, note: ClaimNote | None, view: View = "confirmed") -> str:
     """`meta → 49 % → Scale AI`, with a step between for everybody through whom the lab reaches the vendor."""
     steps = [row.lab]
     for holder, held in pairwise(row.path):
@@ -110,7 +116,7 @@ def _path(assessment: Assessment, row: Attribution, note: ClaimNote | None) -> s
     if len(row.path) == 1 and row.through not in (row.lab, assessment.vendor):
         steps.append(row.path[0].holder)
     if row.channel == "revenue":
-        steps.append(f"{100.0 * _influence(assessment, row):.1f} % of revenue")
+        steps.append(f"{100.0 * _influence(assessment, row, view):.1f} % of revenue")
     elif row.channel != "governance" and note is not None and (share := _PERCENT.search(note.summary)) is not None:
         steps.append(share.group() + (" of votes" if row.channel == "votes" else ""))
     return " → ".join([*steps, assessment.name])
@@ -120,11 +126,12 @@ def _share(step: Step) -> str:
     return f"{100.0 * step.share:.4g} %" if step.share > 0.0 else "…"
 
 
-def _influence(assessment: Assessment, row: Attribution) -> float:
+def _influence(assessment: Assessment, row: Attribution, view: View) -> float:
     """The part of the term's influence that this claim makes up."""
-    for term in assessment.confirmed:
+    for term in getattr(assessment, view):
         if (term.lab, term.channel) == (row.lab, row.channel):
-            return term.influence * sum(p.ratio for p in term.parts if (p.claim_id, p.through) == (row.claim_id, row.through))
+            part = sum(p.ratio for p in term.parts if (p.claim_id, p.through) == (row.claim_id, row.through))
+            return float(term.influence * part)
     return 0.0
 
 

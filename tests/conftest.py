@@ -1,3 +1,9 @@
 """Fixtures for all tests: they are declared in `tests/support`, one subject a file."""
 
-pytest_plugins = ["tests.support.databases", "tests.support.kafka", "tests.support.spread", "tests.support.stack"]
+pytest_plugins = [
+    "tests.support.browser",
+    "tests.support.databases",
+    "tests.support.kafka",
+    "tests.support.spread",
+    "tests.support.stack",
+]

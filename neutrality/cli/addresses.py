@@ -12,6 +12,7 @@ KAFKA_PORT: Final = 29092
 INGEST_PORT: Final = 8801
 ALERTS_PORT: Final = 8802
 METRICS_PORT: Final = 8803
+BOARD_PORT: Final = 8800
 
 BootstrapServers = Annotated[
     str, typer.Option("--bootstrap-servers", envvar="NEUTRALITY_BOOTSTRAP_SERVERS", help="Kafka, host:port; several with commas.")

@@ -1,10 +1,10 @@
-"""Everything that runs: the embedded Kafka and the three services as processes of their own, over one folder.
+"""Everything that runs: the embedded Kafka and the four services as processes of their own, over one folder.
 
 Who creates a `Stack` ends it: `neutrality up`, the end-to-end tests and the benchmark do. Order of a start: the folder is locked, the ports
 are looked at, Kafka, then all services at once, then wait until each says that it is ready. Order of an end: the services are asked together
 and waited for, then Kafka, then the lock is freed. All calls must come from one thread that lives as long as the stack (see `tied`).
 
-In the folder: `up.lock` while it runs, `kafka/`, `alerts.db`, `scoring/` and `logs/`.
+In the folder: `up.lock` while it runs, `kafka/`, `alerts.db`, `scoring/`, `board.key` and `logs/`.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from typing import Final, Self, TextIO
 import httpx
 
 from neutrality.broker.embedded import EmbeddedKafka, EmbeddedKafkaError
-from neutrality.cli.addresses import ALERTS_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT
+from neutrality.cli.addresses import ALERTS_PORT, BOARD_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT
 from neutrality.cli.supervisor import Backoff, ServiceSpec, Supervised
 from neutrality.events.vocabulary import iso
 
@@ -45,16 +45,17 @@ class Ports:
     ingest: int = INGEST_PORT
     alerts: int = ALERTS_PORT
     metrics: int = METRICS_PORT
+    board: int = BOARD_PORT
 
     @classmethod
     def free(cls) -> "Ports":
         """Ports that nobody listens on now. Held open together while they are picked, so that all differ."""
-        sockets = [socket.socket() for _ in range(4)]
+        sockets = [socket.socket() for _ in range(5)]
         try:
             for one in sockets:
                 one.bind((HOST, 0))
-            kafka, ingest, alerts, metrics = (one.getsockname()[1] for one in sockets)
-            return cls(kafka, ingest, alerts, metrics)
+            kafka, ingest, alerts, metrics, board = (one.getsockname()[1] for one in sockets)
+            return cls(kafka, ingest, alerts, metrics, board)
         finally:
             for one in sockets:
                 one.close()
@@ -65,9 +66,9 @@ class Ports:
         Raises:
             StackError: one is taken; it is named with the option that chooses another.
         """
-        if len({self.kafka, self.ingest, self.alerts, self.metrics}) < 4:
+        if len({self.kafka, self.ingest, self.alerts, self.metrics, self.board}) < 5:
             raise StackError("two parts were given the same port")
-        for option in ("kafka", "ingest", "alerts", "metrics"):
+        for option in ("kafka", "ingest", "alerts", "metrics", "board"):
             port: int = getattr(self, option)
             with socket.socket() as probe:
                 # as the services do: a port whose last connection is only being forgotten is free
@@ -119,6 +120,11 @@ class Stack:
     def scoring_url(self) -> str:
         """Scoring's address: metrics only."""
         return f"http://{HOST}:{self.ports.metrics}"
+
+    @property
+    def board_url(self) -> str:
+        """The board's address."""
+        return f"http://{HOST}:{self.ports.board}"
 
     def lock(self) -> None:
         """Take the folder. No effect if this object holds it.
@@ -187,6 +193,7 @@ class Stack:
             # its exporter answers every path; the gauge tells when it holds its partitions
             "scoring": lambda: _answers(f"{self.scoring_url}/metrics", "\nscoring_ready 1.0"),
             "alerts": lambda: _answers(f"{self.alerts_url}/health/ready", ""),
+            "board": lambda: _answers(f"{self.board_url}/health/ready", ""),
         }
         waiting = set(self.services)
         deadline_s = time.monotonic() + self.ready_within_s
@@ -261,13 +268,20 @@ class Stack:
             "SCORING_METRICS_HOST": HOST,
             "SCORING_METRICS_PORT": str(self.ports.metrics),
             "SCORING_DATA_DIR": str(self.folder / "scoring"),
+            "BOARD_HOST": HOST,
+            "BOARD_PORT": str(self.ports.board),
+            "BOARD_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "BOARD_ALERTS_URL": self.alerts_url,
+            "BOARD_SECRETS_KEY_FILE": str(self.folder / "board.key"),
         }
         if self.clock_starts_at is not None:
+            own["BOARD_CLOCK_STARTS_AT"] = iso(self.clock_starts_at)
             own["SCORING_CLOCK_STARTS_AT"] = iso(self.clock_starts_at)
         environment = {**os.environ, **own, **self.settings}
         logs = self.folder / "logs"
         return tuple(
-            ServiceSpec(name, f"services.{name}", environment, logs / f"{name}.log") for name in ("ingest", "scoring", "alerts")
+            ServiceSpec(name, f"services.{name}", environment, logs / f"{name}.log")
+            for name in ("ingest", "scoring", "alerts", "board")
         )
 
 

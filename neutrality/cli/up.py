@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from neutrality.broker.errors import BrokerError
-from neutrality.cli.addresses import ALERTS_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT, AsJson
+from neutrality.cli.addresses import ALERTS_PORT, BOARD_PORT, INGEST_PORT, KAFKA_PORT, METRICS_PORT, AsJson
 from neutrality.cli.alert_stream import AlertsError
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import Exit, end
@@ -48,11 +48,12 @@ def up(
     ingest_port: Annotated[int, typer.Option(min=1, max=65535, help="Ingest's port.")] = INGEST_PORT,
     alerts_port: Annotated[int, typer.Option(min=1, max=65535, help="Alerts' port.")] = ALERTS_PORT,
     metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of scoring's metrics.")] = METRICS_PORT,
+    board_port: Annotated[int, typer.Option(min=1, max=65535, help="The board's port.")] = BOARD_PORT,
     play: Annotated[bool, typer.Option("--play/--no-play", help="Play the scenario of the Meta-Scale AI deal.")] = True,
     timeout_s: Annotated[float, typer.Option("--timeout", min=1.0, help="Seconds to wait for what a step must cause.")] = 30.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start Kafka and the three services, play the scenario into them, and show live what happens.
+    """Start Kafka and the four services, play the scenario into them, and show live what happens.
 
     Needs no Docker and no Java. Stays up until Ctrl-C; the data is kept, and a second run goes on from it without counting
     anything twice. With --demo it ends by itself: 0 if every score and alert that the scenario calls for came, 1 with what
@@ -70,7 +71,7 @@ def up(
     view = JsonView(labs) if as_json else LiveView(console, labs)
     stack = Stack(
         folder=data_dir or cache_folder("demo" if demo else "up"),
-        ports=Ports(kafka_port, ingest_port, alerts_port, metrics_port),
+        ports=Ports(kafka_port, ingest_port, alerts_port, metrics_port, board_port),
         tell=view.notice,
         clock_starts_at=DEMO_CLOCK if demo else None,
     )
@@ -107,9 +108,13 @@ def _show_addresses(stack: "Stack", view: LiveView | JsonView, console: Console,
     if demo:
         return
     lines = (
+        ("board", stack.board_url),
         ("ingest API", f"{stack.ingest_url}/docs"),
         ("alerts API", f"{stack.alerts_url}/docs"),
-        ("metrics", "  ".join(f"{url}/metrics" for url in (stack.ingest_url, stack.scoring_url, stack.alerts_url))),
+        (
+            "metrics",
+            "  ".join(f"{url}/metrics" for url in (stack.ingest_url, stack.scoring_url, stack.alerts_url, stack.board_url)),
+        ),
         ("Kafka", stack.bootstrap_servers),
         ("logs", str(stack.folder / "logs")),
         ("try", f"neutrality explain scale-ai --for google --bootstrap-servers {stack.bootstrap_servers}"),

@@ -61,7 +61,7 @@ def test_the_scenario_is_seen_through(stack: Compose, played: str) -> None:
 def test_prometheus_scrapes_every_instance(stack: Compose) -> None:
     def all_up() -> bool:
         counts = {item["metric"]["job"]: float(item["value"][1]) for item in stack.query("count by (job) (up == 1)")}
-        return counts == {"ingest": 1, "scoring": 2, "alerts": alerts, "verify": 1, "prometheus": 1}
+        return counts == {"ingest": 1, "scoring": 2, "alerts": alerts, "board": 1, "verify": 1, "prometheus": 1}
 
     alerts = len([item for item in stack.containers() if item["Service"] == "alerts"])
     eventually(all_up, within_s=30, what="every target is up")
@@ -105,7 +105,7 @@ def test_grafana_has_read_its_sources_and_dashboards(stack: Compose) -> None:
     assert httpx.get(f"{stack.grafana_url}/api/health").json()["database"] == "ok"
 
 
-@pytest.mark.parametrize("service", ["ingest", "scoring", "alerts", "verify"])
+@pytest.mark.parametrize("service", ["ingest", "scoring", "alerts", "board", "verify"])
 def test_services_run_as_nobody_in_particular_and_can_write_nothing_but_their_data(stack: Compose, service: str) -> None:
     script = "import os, shutil; print(os.getuid(), [t for t in ('pip', 'gcc', 'cc', 'make', 'apt-get', 'uv', 'git', 'curl') if shutil.which(t)])"
     assert stack.run("exec", "-T", service, "python", "-c", script).strip() == "10001 []"
@@ -113,7 +113,7 @@ def test_services_run_as_nobody_in_particular_and_can_write_nothing_but_their_da
     assert refused.count("Read-only file system") == 2
 
 
-@pytest.mark.parametrize("service", ["ingest", "alerts"])
+@pytest.mark.parametrize("service", ["ingest", "alerts", "board"])
 @pytest.mark.usefixtures("stack")
 def test_images_are_small(service: str) -> None:
     size = subprocess.run(
@@ -127,7 +127,7 @@ def test_images_are_small(service: str) -> None:
 
 def test_a_stop_is_graceful(stack: Compose) -> None:
     """Last here: exit code 0 says that the process took SIGTERM itself and came to its end in time."""
-    services = ["ingest", "scoring", "alerts"]
+    services = ["ingest", "scoring", "alerts", "board"]
     stack.run("stop", *services)
     codes = {item["Name"]: item["ExitCode"] for item in stack.containers() if item["Service"] in services}
     assert set(codes.values()) == {0}, codes

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from neutrality.verification.metrics import VerifyMetrics
 from services.alerts.metrics import AlertsMetrics
+from services.board.metrics import BoardMetrics
 from services.ingest.metrics import IngestMetrics
 from services.scoring.metrics import ScoringMetrics
 
@@ -18,6 +19,7 @@ MAKERS = {
     "ingest": IngestMetrics,
     "scoring": ScoringMetrics,
     "alerts": AlertsMetrics,
+    "board": BoardMetrics,
     "neutrality_verify": VerifyMetrics,
 }
 

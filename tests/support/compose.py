@@ -18,7 +18,7 @@ from neutrality.cli.up import DEMO_CLOCK
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
-BUILT: Final = ("ingest", "scoring", "alerts", "tools")
+BUILT: Final = ("ingest", "scoring", "alerts", "board", "tools")
 IMAGES: Final = "neutrality-test"
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Compose:
     folder: Path = DEPLOY
 
     def __post_init__(self) -> None:
-        names = ("KAFKA_PORT", "INGEST_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+        names = ("KAFKA_PORT", "INGEST_PORT", "BOARD_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
         self.ports = {name: str(pick_free_port()) for name in names}
         alerts = pick_free_port()
         at = datetime.now(UTC)

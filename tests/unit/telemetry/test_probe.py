@@ -11,10 +11,16 @@ import pytest
 from neutrality.telemetry.probe import PROBES, main, url_of
 from neutrality.telemetry.settings import ServiceSettings
 from services.alerts.settings import AlertsSettings
+from services.board.settings import BoardSettings
 from services.ingest.settings import IngestSettings
 from services.scoring.settings import ScoringSettings
 
-SETTINGS: dict[str, type[ServiceSettings]] = {"ingest": IngestSettings, "alerts": AlertsSettings, "scoring": ScoringSettings}
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "ingest": IngestSettings,
+    "alerts": AlertsSettings,
+    "board": BoardSettings,
+    "scoring": ScoringSettings,
+}
 
 
 class Answering(BaseHTTPRequestHandler):

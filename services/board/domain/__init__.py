@@ -1,0 +1,1 @@
+"""What the pages show, from assessments and events. Pure: no clock, no Kafka, no HTTP."""
