@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROCESSES := 3 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
-.PHONY: help up demo test trials ingest-trials alerts-trials board-load check unit outage fuzz bench bench-latency bench-deploy audit sbom generate scenario-table screenshot screenshots vendored clean
+.PHONY: help up demo test trials ingest-trials alerts-trials board-load check unit outage fuzz bench bench-latency bench-deploy containers audit sbom generate scenario-table screenshot screenshots vendored clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -77,6 +77,9 @@ bench-latency: $(STAMP) ## event accepted to alert readable, 50 events/s for 60 
 
 bench-deploy: $(STAMP) ## compose: time to healthy, memory and image size of each service
 	@$(BIN)/python -m benchmarks.deploy
+
+containers: $(STAMP) ## compose in its long forms: the secure profile, every container killed in turn, an upgrade; some 20 minutes
+	@$(BIN)/pytest -q tests/containers tests/containers/trial_*.py
 
 audit: $(STAMP) ## pip-audit of the lock file; asks PyPI's advisory service
 	@mkdir -p .local

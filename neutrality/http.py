@@ -252,11 +252,18 @@ def add_docs(app: FastAPI) -> None:
         )
 
 
-async def serve(app: FastAPI, host: str, port: int, *, on_stop: Callable[[], object] | None = None) -> int:
+async def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    on_stop: Callable[[], object] | None = None,
+    certificate: tuple[Path | None, Path | None] = (None, None),
+) -> int:
     """Serve until SIGTERM or SIGINT, let requests finish, and return the process's exit code: 0, or 2 if the address cannot be had.
 
     The address is bound before the app's lifespan starts, so that a taken port costs no connection to anything. `on_stop` is called by the
-    signal's handler, before requests are waited for: what answers without end must end then.
+    signal's handler, before requests are waited for: what answers without end must end then. `certificate`: its file and its key's, for HTTPS.
     """
     try:
         listener = _listen(host, port)
@@ -273,6 +280,8 @@ async def serve(app: FastAPI, host: str, port: int, *, on_stop: Callable[[], obj
         timeout_graceful_shutdown=_STOP_GRACE_S,
         server_header=False,
         lifespan="on",
+        ssl_certfile=certificate[0],
+        ssl_keyfile=certificate[1],
     )
     server = _Server(config)
     server.on_stop = on_stop

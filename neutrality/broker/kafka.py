@@ -15,6 +15,7 @@ from kafka import TopicPartition as KafkaTopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 
+from neutrality.broker.access import Where, cluster_at
 from neutrality.broker.port import (
     BrokerUnavailable,
     ConsumedRecord,
@@ -36,7 +37,7 @@ _MAX_POLL_RECORDS: Final = 2_000
 
 
 def ensure_topics(
-    bootstrap_servers: str, topics: Iterable[Topic], *, partitions: int = DEFAULT_PARTITIONS, replication_factor: int = 1
+    bootstrap_servers: Where, topics: Iterable[Topic], *, partitions: int = DEFAULT_PARTITIONS, replication_factor: int = 1
 ) -> None:
     """Create the topics that are missing, and check those that are there.
 
@@ -45,7 +46,7 @@ def ensure_topics(
         TopicMismatch: a topic has another number of partitions or another cleanup policy than declared.
     """
     declared = {topic.name: topic for topic in topics}
-    admin = _connect_admin(bootstrap_servers)
+    admin = connect_admin(bootstrap_servers)
     try:
         missing = sorted(declared.keys() - set(admin.list_topics()))
         for name in missing:
@@ -59,13 +60,13 @@ def ensure_topics(
         admin.close()
 
 
-def topic_id(bootstrap_servers: str, name: str) -> str:
+def topic_id(bootstrap_servers: Where, name: str) -> str:
     """What tells a topic from one of the same name that was there before it, or is in another cluster.
 
     Raises:
         BrokerUnavailable: Kafka does not answer, or does not know the topic.
     """
-    admin = _connect_admin(bootstrap_servers)
+    admin = connect_admin(bootstrap_servers)
     try:
         return str(admin.describe_topics([name])[0]["topic_id"])
     except (KafkaError, LookupError) as error:
@@ -74,16 +75,22 @@ def topic_id(bootstrap_servers: str, name: str) -> str:
         admin.close()
 
 
-def _connect_admin(bootstrap_servers: str) -> KafkaAdminClient:
+def connect_admin(bootstrap_servers: Where) -> KafkaAdminClient:
+    """For what kafka-python has beyond our ports; who connects closes it. Raises BrokerUnavailable."""
     try:
         return KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","),
+            **_client_settings(bootstrap_servers),
             request_timeout_ms=_ADMIN_LIMIT_MS,
             bootstrap_timeout_ms=_ADMIN_LIMIT_MS,
             reconnect_backoff_max_ms=_RECONNECT_LIMIT_MS,
         )
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"no Kafka at {bootstrap_servers}: {error}") from error
+
+
+def _client_settings(where: Where) -> dict[str, Any]:
+    cluster = cluster_at(where)
+    return {"bootstrap_servers": cluster.servers.split(","), **cluster.access.kafka_python()}
 
 
 def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: int) -> None:
@@ -111,7 +118,7 @@ class KafkaPublisher(BoundedPublisher[KafkaProducer]):
         limit_ms = int(self._deadline_s * 1000)
         try:
             return KafkaProducer(
-                bootstrap_servers=self._servers,
+                **_client_settings(self._cluster),
                 client_id=self._client_id,
                 enable_idempotence=True,
                 acks="all",
@@ -172,7 +179,7 @@ class KafkaReader:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        bootstrap_servers: Where,
         topics: Sequence[str],
         *,
         client_id: str,
@@ -186,7 +193,7 @@ class KafkaReader:
         """
         try:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap_servers.split(","),
+                **_client_settings(bootstrap_servers),
                 client_id=client_id,
                 group_id=None,
                 enable_auto_commit=False,

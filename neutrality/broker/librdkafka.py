@@ -45,7 +45,8 @@ class LibrdkafkaPublisher(BoundedPublisher[_Polled]):
     def _connect(self) -> _Polled:
         limit_ms = int(self._deadline_s * 1000)
         settings = {
-            "bootstrap.servers": ",".join(self._servers),
+            "bootstrap.servers": self._cluster.servers,
+            **self._cluster.access.librdkafka(),
             "client.id": self._client_id,
             "enable.idempotence": True,
             "acks": "all",

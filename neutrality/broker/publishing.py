@@ -16,6 +16,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
+from neutrality.broker.access import Cluster, Where, cluster_at
 from neutrality.broker.port import (
     BrokerError,
     BrokerUnavailable,
@@ -60,7 +61,7 @@ class BoundedPublisher(ABC, Generic[P]):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        bootstrap_servers: Where,
         *,
         client_id: str,
         deadline: timedelta = timedelta(seconds=5),
@@ -69,7 +70,7 @@ class BoundedPublisher(ABC, Generic[P]):
         replace_after: timedelta | None = None,
     ) -> None:
         """`deadline` bounds each record; `replace_after` (twice that by default) a producer that acknowledges nothing."""
-        self._servers = bootstrap_servers.split(",")
+        self._cluster = cluster_at(bootstrap_servers)
         self._client_id = client_id
         self._deadline_s = deadline.total_seconds()
         self._replace_after_s = (replace_after or 2 * deadline).total_seconds()
@@ -123,7 +124,7 @@ class BoundedPublisher(ABC, Generic[P]):
 
     async def is_reachable(self) -> bool:
         """Whether a bootstrap server takes connections."""
-        return await _accepts(self._servers)
+        return await _accepts(self._cluster)
 
     async def close(self) -> None:
         """See RecordPublisher."""
@@ -216,12 +217,13 @@ def _settle(answer: "asyncio.Future[None]") -> None:
         answer.set_result(None)
 
 
-async def _accepts(servers: Sequence[str]) -> bool:
-    for server in servers:
+async def _accepts(cluster: Cluster) -> bool:
+    context = cluster.access.ssl_context()
+    for server in cluster.servers.split(","):
         host, _, port = server.rpartition(":")
         try:
             async with asyncio.timeout(_CONNECT_LIMIT.total_seconds()):
-                _, writer = await asyncio.open_connection(host, int(port))
+                _, writer = await asyncio.open_connection(host, int(port), ssl=context)
         except (OSError, TimeoutError):
             continue
         writer.close()

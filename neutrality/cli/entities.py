@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neutrality.broker.access import Where
 from neutrality.cli.addresses import (
     AT_THE_TERMINAL,
     DEFAULT_BOOTSTRAP,
@@ -139,7 +140,7 @@ def merge(
         Console(highlight=False).print(f"{escape(entity)} is {escape(into)} from now on (event {escape(event.id)})")
 
 
-def _load(bootstrap_servers: str, log: list[str] | None) -> tuple[list[Event], Directory]:
+def _load(bootstrap_servers: Where, log: list[str] | None) -> tuple[list[Event], Directory]:
     events = [event for event, _ in load_log(bootstrap_servers, log).events]
     return events, directory_of(events, load_methodology())
 

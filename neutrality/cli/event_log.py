@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from neutrality.broker.access import Where
 from neutrality.broker.errors import BrokerError
 from neutrality.broker.kafka import KafkaReader
 from neutrality.cli.event_files import open_events, tell_problems
@@ -36,7 +37,7 @@ class LoadedLog:
     rejected: int
 
 
-def load_log(bootstrap_servers: str, files: Sequence[str] | None) -> LoadedLog:
+def load_log(bootstrap_servers: Where, files: Sequence[str] | None) -> LoadedLog:
     """Everything so far. Ends the command if a file or Kafka cannot be read."""
     if files:
         found = [item for file in files for item in _read(file)]
@@ -54,7 +55,7 @@ def _read(file: str) -> list[Good | Bad]:
         return list(read_events(stream))
 
 
-def _from_kafka(bootstrap_servers: str) -> LoadedLog:
+def _from_kafka(bootstrap_servers: Where) -> LoadedLog:
     try:
         inputs = EventLog(KafkaReader(bootstrap_servers, INPUTS, client_id="neutrality-cli"))
         try:

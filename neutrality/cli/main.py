@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from neutrality.cli.access import access
 from neutrality.cli.alerts import alerts
 from neutrality.cli.broker import broker
+from neutrality.cli.doctor import doctor
 from neutrality.cli.endpoints import endpoints
 from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
@@ -54,9 +56,10 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, play, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
+for command in (up, broker, doctor, play, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
 app.command(name="import", epilog=EPILOG)(import_)
+app.add_typer(access, name="access")
 app.add_typer(alerts, name="alerts")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(entities, name="entities")

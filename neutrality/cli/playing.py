@@ -13,6 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
+from neutrality.broker.access import Where
 from neutrality.cli import words
 from neutrality.cli.alert_stream import put_subscription
 from neutrality.cli.live import JsonView, LiveView
@@ -37,7 +38,7 @@ class Interrupted(Exception):  # noqa: N818 - no error: the user asked
 class Addresses:
     """Where the services that are played into listen."""
 
-    bootstrap_servers: str
+    bootstrap_servers: Where
     ingest_url: str
     alerts_url: str
 

@@ -9,6 +9,7 @@ from queue import Queue
 from types import TracebackType
 from typing import Self
 
+from neutrality.broker.access import Where
 from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord
 from neutrality.cli.alert_stream import AlertsError, last_alert_id, stream_alerts
@@ -20,7 +21,7 @@ from neutrality.topics import MESSAGES, SCORES
 class Readers:
     """Threads that read, each as a subscriber outside the product would."""
 
-    def __init__(self, bootstrap_servers: str, alerts_url: str, labs: Sequence[str], noticed: Callable[[str], None]) -> None:
+    def __init__(self, bootstrap_servers: Where, alerts_url: str, labs: Sequence[str], noticed: Callable[[str], None]) -> None:
         """Read what is kept, then follow.
 
         Raises:

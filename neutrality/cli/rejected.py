@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neutrality.broker.access import Where
 from neutrality.broker.errors import BrokerError
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader
 from neutrality.broker.port import OutgoingRecord
@@ -220,7 +221,7 @@ def _one(found: dict[str, _Found], place: str) -> _Found:
     return found[place]
 
 
-def _read(bootstrap_servers: str) -> tuple[dict[str, _Found], set[str]]:
+def _read(bootstrap_servers: Where) -> tuple[dict[str, _Found], set[str]]:
     """All rejections by place, and the places of those that were sent again. Ends the command if Kafka cannot be read."""
     found: dict[str, _Found] = {}
     resolved: set[str] = set()
@@ -246,7 +247,7 @@ def _rejection(place: str, value: bytes | None) -> Iterator[_Found]:
         errors().print(f"{place} on {REJECTED.name} is no rejection, and was passed over", style="yellow")
 
 
-def _resolve(bootstrap_servers: str, place: str) -> None:
+def _resolve(bootstrap_servers: Where, place: str) -> None:
     record = OutgoingRecord(
         REJECTED.name, place.encode(), orjson.dumps({"resolves": place}), ((RESOLVES_HEADER, place.encode()),)
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
 
+from neutrality.broker.access import Where
 from neutrality.broker.errors import BrokerError, BrokerUnavailable
 from neutrality.broker.kafka import KafkaReader
 from neutrality.broker.port import ConsumedRecord, RecordReader, TopicPartition
@@ -19,7 +20,7 @@ _POLL: Final = timedelta(milliseconds=200)
 _LONGEST_SILENCE: Final = timedelta(seconds=10)
 
 
-def newest_assessments(bootstrap_servers: str) -> dict[str, Assessment]:
+def newest_assessments(bootstrap_servers: Where) -> dict[str, Assessment]:
     """The newest assessment of each vendor, read to the topic's end. Ends the command if Kafka cannot be reached."""
     try:
         reader = KafkaReader(bootstrap_servers, (SCORES.name,), client_id="neutrality-cli")

@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from rich.console import Console
 from rich.markup import escape
 
+from neutrality.broker.access import Where
 from neutrality.broker.errors import BrokerError
 from neutrality.broker.kafka import KafkaPublisher, KafkaReader
 from neutrality.cli.addresses import DEFAULT_BOOTSTRAP, AsJson, BootstrapServers
@@ -66,6 +69,10 @@ def verify(
         typer.Option(min=0, max=65535, help="With --follow: serve Prometheus metrics on this port; 0 picks a free one."),
     ] = None,
     metrics_host: Annotated[str, typer.Option(help="The address that the metrics are served on.")] = "127.0.0.1",
+    metrics_certificate: Annotated[
+        Path | None, typer.Option(help="Its certificate (PEM), to serve them over TLS.", exists=True, dir_okay=False)
+    ] = None,
+    metrics_key: Annotated[Path | None, typer.Option(help="The certificate's key.", exists=True, dir_okay=False)] = None,
     bootstrap_servers: BootstrapServers = DEFAULT_BOOTSTRAP,
     as_json: AsJson = False,
 ) -> None:
@@ -80,13 +87,23 @@ def verify(
         end("--heal needs a second look at what it heals: give --wait or --follow", Exit.USAGE)
     if metrics_port is not None and not follow:
         end("--metrics-port serves a process that stays: give --follow", Exit.USAGE)
+    if (metrics_certificate is None) != (metrics_key is None):
+        end("--metrics-certificate and --metrics-key belong together", Exit.USAGE)
     registry = CollectorRegistry()
+    serve = partial(
+        start_http_server,
+        metrics_port or 0,
+        addr=metrics_host,
+        registry=registry,
+        certfile=None if metrics_certificate is None else str(metrics_certificate),
+        keyfile=None if metrics_key is None else str(metrics_key),
+    )
     patrol = _patrol(bootstrap_servers, at, registry, repair=repair)
     tell: Callable[[Round], None] = _print_json if as_json else _show
     gc.disable()  # of millions of objects none is in a cycle, and looking for one takes a third of the time
     try:
         last = (
-            _follow(patrol, tell, registry, interval_s, None if metrics_port is None else (metrics_host, metrics_port))
+            _follow(patrol, tell, interval_s, None if metrics_port is None else serve)
             if follow
             else _look(patrol, tell, wait_s, _RETRY_WITH_HEALING if repair else _RETRY)
         )
@@ -99,7 +116,7 @@ def verify(
         raise typer.Exit(Exit.FAILED)
 
 
-def _patrol(bootstrap_servers: str, at: datetime | None, registry: CollectorRegistry, *, repair: bool) -> "Patrol":
+def _patrol(bootstrap_servers: Where, at: datetime | None, registry: CollectorRegistry, *, repair: bool) -> "Patrol":
     """Put the parts together. Ends the command if the extra is not installed."""
     try:
         from neutrality.verification.audit import Audit  # noqa: PLC0415 - needs NumPy and SciPy, which no other command does
@@ -147,22 +164,17 @@ def _look(patrol: "Patrol", tell: "Callable[[Round], None]", wait_s: float, retr
 
 
 def _follow(
-    patrol: "Patrol",
-    tell: "Callable[[Round], None]",
-    registry: CollectorRegistry,
-    interval_s: float,
-    metrics_at: tuple[str, int] | None,
+    patrol: "Patrol", tell: "Callable[[Round], None]", interval_s: float, serve: Callable[[], tuple[Any, Any]] | None
 ) -> "Round | None":
     """Until a signal. Kafka being away is told and waited out."""
     os.nice(_NICENESS)
     stop = StopSignal.install(signal.SIGINT, signal.SIGTERM)
-    if metrics_at is not None:
-        host, port = metrics_at
+    if serve is not None:
         try:
-            server, _ = start_http_server(port, addr=host, registry=registry)
+            server, _ = serve()
         except OSError as error:
-            end(f"metrics cannot be served on {host}:{port}: {error.strerror}", Exit.USAGE)
-        errors().print(f"metrics: http://{host}:{server.server_port}/metrics", markup=False)
+            end(f"the metrics cannot be served: {error.strerror}", Exit.USAGE)
+        errors().print(f"metrics on port {server.server_port}", markup=False)
     last = None
     while not stop.is_set:
         try:

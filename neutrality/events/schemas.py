@@ -13,12 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from neutrality.acls import GRANTS, grants_of_lab
 from neutrality.events.alert import ALERT_TYPE, Alert
 from neutrality.events.assessment import ASSESSMENT_TYPE, Assessment
 from neutrality.events.asyncapi import asyncapi_document
 from neutrality.events.cloudevent import EVENT_MODELS, TYPE_PREFIX
 from neutrality.topics import TOPICS, alerts_topic
 
+ACLS = "acls.json"  # the same
 ASYNCAPI = "asyncapi.json"  # beside the folder of the schemas that it refers to
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,6 +39,11 @@ def generated_files() -> Iterator[tuple[str, str]]:
     yield "topics.json", json.dumps(topics, indent=2) + "\n"
 
 
+def acls_file() -> str:
+    """Who may do what on a secured Kafka; LAB stands for each lab."""
+    return json.dumps([asdict(grant) for grant in (*GRANTS, *grants_of_lab("LAB"))], indent=1) + "\n"
+
+
 def asyncapi_file() -> str:
     """The AsyncAPI document of the topics."""
     return json.dumps(asyncapi_document(), indent=2) + "\n"
@@ -47,9 +54,10 @@ def drifted(folder: Path) -> list[str]:
     expected = dict(generated_files())
     present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     found = [name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name)]
-    beside = folder.parent / ASYNCAPI
-    if not beside.is_file() or beside.read_text(encoding="utf-8") != asyncapi_file():
-        found.append(ASYNCAPI)
+    for name, text in ((ASYNCAPI, asyncapi_file()), (ACLS, acls_file())):
+        beside = folder.parent / name
+        if not beside.is_file() or beside.read_text(encoding="utf-8") != text:
+            found.append(name)
     return sorted(found)
 
 
@@ -72,6 +80,7 @@ def main() -> int:
     for name, text in generated_files():
         (options.folder / name).write_text(text, encoding="utf-8")
     (options.folder.parent / ASYNCAPI).write_text(asyncapi_file(), encoding="utf-8")
+    (options.folder.parent / ACLS).write_text(acls_file(), encoding="utf-8")
     return 0
 
 

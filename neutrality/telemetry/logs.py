@@ -36,3 +36,6 @@ def configure_logs(level: int = logging.INFO) -> None:
     root.setLevel(level)
     for noisy in ("kafka", "aiokafka", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("kafka.net.selector").setLevel(
+        logging.ERROR
+    )  # it warns of every tenth of a second, which a busy machine takes

@@ -93,7 +93,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
     metrics = AlertsMetrics(registry)
     commits = Commits()
     database.on_error(metrics.database_errors.inc)
-    publisher = KafkaPublisher(settings.bootstrap_servers, client_id="neutrality-alerts", deadline=settings.deadline)
+    publisher = KafkaPublisher(settings.cluster, client_id="neutrality-alerts", deadline=settings.deadline)
     topics = EnsuredTopics(partial(_ensure, settings))
     delivery = Delivery(database, publisher, topics, metrics, now_ms=lambda: time.time() * 1000)  # noqa: TID251 - the shell's clock
 
@@ -179,21 +179,25 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         lifespan=lifespan,
     )
     loop = asyncio.get_running_loop()
-    code = await serve(app, settings.host, settings.port, on_stop=lambda: loop.call_soon_threadsafe(commits.close))
+    code = await serve(
+        app,
+        settings.host,
+        settings.port,
+        on_stop=lambda: loop.call_soon_threadsafe(commits.close),
+        certificate=(settings.tls_cert_file, settings.tls_key_file),
+    )
     return EXIT_FAILED if failures and code == EXIT_OK else code
 
 
 def _ensure(settings: AlertsSettings, topics: Sequence[Topic]) -> None:
-    ensure_topics(
-        settings.bootstrap_servers, topics, partitions=settings.partitions, replication_factor=settings.replication_factor
-    )
+    ensure_topics(settings.cluster, topics, partitions=settings.partitions, replication_factor=settings.replication_factor)
 
 
 def _open_reader(settings: AlertsSettings, since: Mapping[TopicPartition, int] | None = None) -> RecordReader:
     """Of the partitions that are named, from there; or of all."""
     _ensure(settings, [SCORES])
     return KafkaReader(
-        settings.bootstrap_servers,
+        settings.cluster,
         [SCORES.name],
         client_id="neutrality-alerts",
         start=since or "beginning",

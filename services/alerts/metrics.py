@@ -38,6 +38,10 @@ class AlertsMetrics:
         self.lag = Gauge(
             "alerts_lag_records", "Records of neutrality.scores that no instance has taken in yet.", registry=registry
         )
+        self.database_revision = Gauge(
+            "alerts_database_revision", "1: the revision of the database's schema.", ["revision"], registry=registry
+        )
+        self.database_revision.labels("unknown")
         self.database_errors = Counter(
             "alerts_database_errors_total",
             "Statements and connections that the database refused or did not answer.",

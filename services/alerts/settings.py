@@ -8,21 +8,20 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
-from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
+from neutrality.telemetry.settings import LOOPBACK, KafkaSettings
 from neutrality.topics import DEFAULT_PARTITIONS
 from services.alerts.channels.apprise import DEFAULT_SCHEMES
 from services.alerts.channels.email import Mailer, Relay, Security
 from services.alerts.channels.senders import Senders
 
 
-class AlertsSettings(ServiceSettings):
+class AlertsSettings(KafkaSettings):
     """One instance over one database."""
 
     model_config = SettingsConfigDict(env_prefix="ALERTS_", frozen=True)
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0: any free one.")] = 8802
-    bootstrap_servers: Annotated[Servers, Field(description="Kafka, host:port, several with commas.")] = "127.0.0.1:29092"
     partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every topic; fixed once they exist.")] = (
         DEFAULT_PARTITIONS
     )

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import select
+from sqlalchemy import column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from neutrality.broker.port import BrokerError, RecordReader
@@ -131,6 +131,7 @@ class Survey:
     async def look(self) -> None:
         """Once."""
         try:
+            await self._look_at_schema()
             await self._look_at_outbox()
             await self._look_at_scores()
             await self._look_at_lag()
@@ -140,6 +141,12 @@ class Survey:
             log.warning("survey_postponed", error=str(error))
         except (DatabaseUnavailable, SQLAlchemyError) as error:
             log.warning("survey_postponed", error=type(error).__name__)
+
+    async def _look_at_schema(self) -> None:
+        async with self._database.reading() as connection:
+            found = (await connection.execute(select(column("version_num")).select_from(table("alembic_version")))).scalar()
+        self._metrics.database_revision.clear()
+        self._metrics.database_revision.labels(found or "unknown").set(1)
 
     async def _look_at_outbox(self) -> None:
         oldest = await self._database.read(outbox.oldest_undelivered)

@@ -130,7 +130,13 @@ class _Process:
         add_metrics(app, self._registry)
         loop = asyncio.get_running_loop()
         stop = partial(loop.call_soon_threadsafe, self._hub.close)
-        code = await serve(app, self._settings.host, self._settings.port, on_stop=stop)
+        code = await serve(
+            app,
+            self._settings.host,
+            self._settings.port,
+            on_stop=stop,
+            certificate=(self._settings.tls_cert_file, self._settings.tls_key_file),
+        )
         return EXIT_FAILED if self._failures and code == EXIT_OK else code
 
     @contextlib.asynccontextmanager
@@ -199,7 +205,7 @@ class _Process:
 
 
 def _open_reader(settings: BoardSettings, offsets: dict[TopicPartition, int]) -> RecordReader:
-    return KafkaReader(settings.bootstrap_servers, TOPICS, client_id="neutrality-board", start=offsets)
+    return KafkaReader(settings.cluster, TOPICS, client_id="neutrality-board", start=offsets)
 
 
 def _secret(path: Path | None) -> str | None:

@@ -7,19 +7,18 @@ from typing import Annotated, Self
 from pydantic import AnyHttpUrl, AwareDatetime, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
+from neutrality.telemetry.settings import LOOPBACK, KafkaSettings
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
 
 
-class BoardSettings(ServiceSettings):
+class BoardSettings(KafkaSettings):
     """One instance; any number may run, they share nothing but the file of keys."""
 
     model_config = SettingsConfigDict(env_prefix="BOARD_", frozen=True)
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0: any free one.")] = 8800
-    bootstrap_servers: Annotated[Servers, Field(description="Kafka, host:port, several with commas.")] = "127.0.0.1:29092"
     alerts_url: Annotated[HttpUrl, Field(description="Where alerts answers.")] = "http://127.0.0.1:8802"
     alerts_timeout_s: Annotated[float, Field(gt=0, le=60, description="How long alerts may take to answer.")] = 10.0
     public_url: Annotated[

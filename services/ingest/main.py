@@ -96,14 +96,14 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
     preparation = TopicPreparation(
         partial(
             ensure_topics,
-            settings.bootstrap_servers,
+            settings.cluster,
             (*INPUT_TOPICS, REJECTED) if settings.keep_rejected else INPUT_TOPICS,
             partitions=settings.partitions,
             replication_factor=settings.replication_factor,
         )
     )
     publisher = open_publisher(
-        settings.bootstrap_servers,
+        settings.cluster,
         client_id="ingest",
         deadline=settings.deadline,
         max_in_flight=settings.max_in_flight,
@@ -115,7 +115,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
     own = OwnWrites()
     identities = Identities(received.identities(), load_methodology())
     intake = Intake(publisher, received, own, identities, metrics, clock=_now, stopwatch_s=time.perf_counter)
-    open_reader = partial(KafkaReader, settings.bootstrap_servers, _INPUTS)
+    open_reader = partial(KafkaReader, settings.cluster, _INPUTS)
     mover = Mover(identities, publisher, partial(_read_log, partial(open_reader, client_id="ingest-moving")), metrics, clock=_now)
 
     async def prepare() -> None:
@@ -126,7 +126,7 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
             own,
             identities,
             partial(open_reader, client_id="ingest-following"),
-            lambda: " ".join(topic_id(settings.bootstrap_servers, name) for name in _INPUTS),
+            lambda: " ".join(topic_id(settings.cluster, name) for name in _INPUTS),
         )
         await mover.run()
 
@@ -156,7 +156,13 @@ async def run(settings: IngestSettings, received: ReceivedOnDisk, open_publisher
         lifespan=lifespan,
     )
     try:
-        return await serve(app, settings.host, settings.port, on_stop=stopping.set)
+        return await serve(
+            app,
+            settings.host,
+            settings.port,
+            on_stop=stopping.set,
+            certificate=(settings.tls_cert_file, settings.tls_key_file),
+        )
     finally:
         await publisher.close()
 

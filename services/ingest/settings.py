@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import LOOPBACK, Servers, ServiceSettings
+from neutrality.telemetry.settings import LOOPBACK, KafkaSettings
 from neutrality.topics import DEFAULT_PARTITIONS
 
 
-class IngestSettings(ServiceSettings):
+class IngestSettings(KafkaSettings):
     """One process. Any number of them may stand side by side, each with a data folder of its own; what is lost there is read from Kafka again."""
 
     model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True)
@@ -20,7 +20,6 @@ class IngestSettings(ServiceSettings):
         "127.0.0.1"
     )
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0: any free one.")] = 8801
-    bootstrap_servers: Annotated[Servers, Field(description="Kafka, host:port, several with commas.")] = "127.0.0.1:29092"
     partitions: Annotated[int, Field(ge=1, le=1000, description="Partitions of every topic; fixed once they exist.")] = (
         DEFAULT_PARTITIONS
     )

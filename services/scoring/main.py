@@ -93,7 +93,13 @@ async def serve(settings: ScoringSettings) -> int:
     registry = CollectorRegistry()
     metrics = ScoringMetrics(registry)
     try:
-        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
+        server, thread = start_http_server(
+            settings.metrics_port,
+            settings.metrics_host,
+            registry,
+            certfile=None if settings.tls_cert_file is None else str(settings.tls_cert_file),
+            keyfile=None if settings.tls_key_file is None else str(settings.tls_key_file),
+        )
     except OSError as error:
         log.error("metrics_port_unusable", host=settings.metrics_host, port=settings.metrics_port, error=str(error))  # noqa: TRY400  the operator's to mend
         return EXIT_USAGE
@@ -198,7 +204,7 @@ def open_vertices(settings: ScoringSettings) -> Vertices:
 async def _prepare(settings: ScoringSettings, vertices: Vertices, metrics: ScoringMetrics) -> None:
     """Topics, offsets and what is kept of earlier runs, once Kafka answers."""
     topics = (*TOPICS, changelog_topic(settings.changelog))
-    servers = settings.bootstrap_servers
+    servers = settings.cluster
 
     async def attempt() -> None:
         await asyncio.to_thread(

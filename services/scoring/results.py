@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
+from neutrality.broker.access import Where, cluster_at
 from neutrality.topics import LARGE_RECORD_BYTES, SCORES
 
 PIECE_RECORDS: Final = 1_000  # some thousand are read in a second
@@ -80,9 +81,9 @@ class ForeignRanges:
 class KafkaScoresTopic:
     """The topic itself, by a consumer of its own without a group."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, where: Where) -> None:
         """Connect when first asked."""
-        self._servers = bootstrap_servers
+        self._where = where
         self._consumer: Any = None
 
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
@@ -116,7 +117,7 @@ class KafkaScoresTopic:
     async def _connected(self) -> Any:
         if self._consumer is None:
             consumer = _CONSUMER(
-                bootstrap_servers=self._servers, enable_auto_commit=False, max_partition_fetch_bytes=LARGE_RECORD_BYTES
+                **cluster_at(self._where).aiokafka(), enable_auto_commit=False, max_partition_fetch_bytes=LARGE_RECORD_BYTES
             )
             try:
                 await consumer.start()

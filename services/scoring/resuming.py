@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from neutrality.broker.access import Where, cluster_at
+
 _CONSUMER: Final[Callable[..., Any]] = AIOKafkaConsumer
 
 
-async def log_bounds(bootstrap_servers: str, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+async def log_bounds(where: Where, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """First offset and the one after the last, by partition.
 
     Raises:
@@ -17,7 +19,7 @@ async def log_bounds(bootstrap_servers: str, topic: str, partitions: Iterable[in
     tps = [TopicPartition(topic, partition) for partition in partitions]
     if not tps:
         return {}
-    consumer = _CONSUMER(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = _CONSUMER(**cluster_at(where).aiokafka(), enable_auto_commit=False)
     await consumer.start()
     try:
         starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)

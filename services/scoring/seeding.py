@@ -12,18 +12,20 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
+from neutrality.broker.access import Where, cluster_at
+
 _CONSUMER: Final[Callable[..., Any]] = AIOKafkaConsumer
 
 log = structlog.get_logger(__name__)
 
 
-async def seed_offsets(bootstrap_servers: str, group: str, topics: Sequence[str], partitions: int) -> int:
+async def seed_offsets(where: Where, group: str, topics: Sequence[str], partitions: int) -> int:
     """Commit the start of the log for all partitions without a committed offset; returns for how many.
 
     Raises:
         KafkaError: Kafka is away.
     """
-    consumer = _CONSUMER(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
+    consumer = _CONSUMER(**cluster_at(where).aiokafka(), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         tps = [TopicPartition(topic, partition) for topic in topics for partition in range(partitions)]

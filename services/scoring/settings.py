@@ -7,16 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
-from neutrality.telemetry.settings import Servers, ServiceSettings
+from neutrality.telemetry.settings import KafkaSettings
 from neutrality.topics import DEFAULT_PARTITIONS
 
 
-class ScoringSettings(ServiceSettings):
+class ScoringSettings(KafkaSettings):
     """One worker. Workers with the same `group` share the partitions."""
 
     model_config = SettingsConfigDict(env_prefix="SCORING_")
 
-    bootstrap_servers: Annotated[Servers, Field(description="Kafka, host:port, several with commas.")] = "127.0.0.1:29092"
     group: Annotated[
         str,
         StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,60}$"),

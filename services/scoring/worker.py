@@ -14,6 +14,7 @@ import faust
 import structlog
 from faust.types import TP
 
+from neutrality.broker.access import Access
 from neutrality.model.methodology import Methodology
 from neutrality.topics import CONTRACTS, LARGE_RECORD_BYTES, MESSAGES, OWNERSHIP
 from services.scoring import garbage
@@ -79,7 +80,7 @@ def build_app(
         wall_clock_s,
         stopwatch_s,
     )
-    scores = app.scores = KafkaScoresTopic(settings.bootstrap_servers)
+    scores = app.scores = KafkaScoresTopic(settings.cluster)
     engine = app.engine = Engine(
         plan, metrics, reader=lambda: _consumer(app), writer=lambda: _producer(app), store=lambda: table.vertices, scores=scores
     )
@@ -151,6 +152,7 @@ def _new_app(settings: ScoringSettings) -> ScoringApp:
     return ScoringApp(
         settings.group,
         broker=[f"aiokafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings.cluster.access),
         datadir=str(settings.data_dir),
         store="memory://",
         autodiscover=False,
@@ -174,6 +176,16 @@ def _new_app(settings: ScoringSettings) -> ScoringApp:
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
     )
+
+
+def _credentials(access: Access) -> Any:
+    """The same in Faust's words; None where Kafka is talked to plainly."""
+    context = access.ssl_context()
+    if access.mechanism is not None:
+        return faust.SASLCredentials(
+            username=access.username, password=access.password, mechanism=access.mechanism, ssl_context=context
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def _raw_topic(app: faust.App, *names: str) -> Any:

@@ -24,7 +24,7 @@ def test_a_changed_a_missing_and_a_left_over_schema_are_noticed(tmp_path: Path) 
         (folder / name).write_text(text + (" " if name.startswith("role") else ""))
     (folder / "topics.json").unlink()
     (folder / "old.json").write_text("{}")
-    assert drifted(folder) == ["asyncapi.json", "old.json", "role.v1.schema.json", "topics.json"]
+    assert drifted(folder) == ["acls.json", "asyncapi.json", "old.json", "role.v1.schema.json", "topics.json"]
 
 
 @pytest.mark.parametrize("example", ONE_OF_EACH)
