@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from neutrality.events.alert import Reason
 from neutrality.events.assessment import Assessment, Score
-from services.alerts.domain.conditions import Condition, CorrectionMade, condition_key
+from services.alerts.domain.conditions import Condition, CorrectionMade
 from services.alerts.domain.corrections import taken_back, without
 from services.alerts.domain.memory import Mark, Memory, Told
 from services.alerts.domain.reasons import reasons_for
@@ -67,10 +67,7 @@ def decide(case: Case, now_ms: int, scale: SeverityScale) -> Decision:
     marks: dict[str, Mark] = {}
     since_ms: dict[str, int] = {}
     told: list[tuple[Condition, str, Mark, bool]] = []
-    for condition in subscription.conditions:
-        if isinstance(condition, CorrectionMade):
-            continue
-        key = condition_key(condition)
+    for key, condition in subscription.keyed:
         mark = memory.marks[key] if key in memory.marks else first_mark(condition, case.previous, current, lab)
         seen = look(condition, mark, current, lab)
         if seen.news is None:
@@ -93,7 +90,7 @@ def decide(case: Case, now_ms: int, scale: SeverityScale) -> Decision:
 
 
 def _taken_back(case: Case, memory: Memory) -> tuple[Told, ...]:
-    if not memory.told or not any(isinstance(condition, CorrectionMade) for condition in case.subscription.conditions):
+    if not memory.told or "correction" not in case.subscription.told_rules:
         return ()
     return taken_back(memory.told, case.current)
 
@@ -141,9 +138,5 @@ def _says_nothing(memory: Memory, case: Case) -> bool:
     """Whether all of it would be found again from the present assessment alone: then no row is needed."""
     if memory.since_ms or memory.told:
         return False
-    lab = case.subscription.lab
-    return all(
-        memory.marks[key] == first_mark(condition, case.current, case.current, lab)
-        for condition in case.subscription.conditions
-        if (key := condition_key(condition)) in memory.marks
-    )
+    lab, current = case.subscription.lab, case.current
+    return all(memory.marks[key] == first_mark(condition, current, current, lab) for key, condition in case.subscription.keyed)

@@ -73,7 +73,7 @@ def route(decision: Decision, scene: Scene) -> Routing:
 
 
 def _memory_after(decision: Decision, routed: Sequence[Routed], scene: Scene) -> Memory | None:
-    if not any(condition.rule == "correction" for condition in scene.subscription.conditions):
+    if "correction" not in scene.subscription.told_rules:
         return decision.memory
     told = [
         told_by(one.alert, scene.current)
@@ -92,8 +92,7 @@ def _what_becomes_of(finding: Finding, corrects: tuple[Told, ...], together: Seq
     )
     due = release_time(scene.now, severity, scene.subscription.schedule)
     alert = _alert(finding, tuple(one.alert for one in corrects), severity, due, scene)
-    told_rules = {condition.rule for condition in scene.subscription.conditions}
-    if (why := why_inhibited(finding, together, told_rules, finding.after)) is not None:
+    if (why := why_inhibited(finding, together, scene.subscription.told_rules, finding.after)) is not None:
         return Routed(alert, "inhibited", why)
     if (silence := muting(scene.silences, alert, scene.current.categories, scene.now)) is not None:
         return Routed(alert, "silenced", f"{silence.terms.by}: {silence.terms.reason}", silence.ends, silence.id)

@@ -1,11 +1,12 @@
 """What a lab wants to be told, when, where, and how insistently."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from neutrality.events.alert import Severity
+from neutrality.events.alert import Rule, Severity
 from neutrality.events.vocabulary import Category, EntityId, Wire
 from services.alerts.domain.conditions import BY_RULE, MAX_CONDITIONS, USUAL, Condition, ScoreDrop, ShortRule, condition_key
 from services.alerts.domain.schedule import Schedule
@@ -66,6 +67,16 @@ class SubscriptionTerms(Wire):
         if twice is not None:
             raise ValueError(f"two conditions are {twice}: give each rule once for each view, level and channel")
         return self
+
+    @cached_property
+    def keyed(self) -> tuple[tuple[str, Condition], ...]:
+        """Conditions with their keys; a correction looks at alerts, and is not among them."""
+        return tuple((condition_key(one), one) for one in self.conditions if one.rule != "correction")
+
+    @cached_property
+    def told_rules(self) -> frozenset[Rule]:
+        """What is told."""
+        return frozenset(condition.rule for condition in self.conditions)
 
     @property
     def watches_everything(self) -> bool:
