@@ -4,14 +4,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile, authorization, read_key
-from neutrality.cli.documents import print_json
+from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile
 from neutrality.cli.exits import EPILOG, Exit, end
+from neutrality.cli.lab_api import Lab, LabApi, tell
 
 endpoints = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +25,6 @@ class Kind(StrEnum):
     APPRISE = "apprise"
 
 
-Lab = Annotated[str, typer.Option(help="The lab.")]
 Name = Annotated[str, typer.Argument(help="The endpoint's name.")]
 
 
@@ -224,29 +220,9 @@ def _state(found: dict[str, Any]) -> str:
 
 
 def _tell(found: dict[str, Any], as_json: bool, words: str) -> None:
-    if as_json:
-        print_json(found)
-    else:
-        Console(highlight=False, soft_wrap=True).print(escape(words))
+    tell(found, words, as_json=as_json)
 
 
 def _ask(method: str, url: str, key: Path | None, lab: str, path: str = "", **how: Any) -> dict[str, Any]:
     """The answer. Ends the command if alerts refuses, or does not answer."""
-    try:
-        headers = authorization(read_key(key))
-        answer = httpx.request(method, f"{url.rstrip('/')}/labs/{lab}/endpoints{path}", headers=headers, timeout=90.0, **how)
-    except httpx.TransportError as error:
-        end(f"alerts at {url} does not answer ({error}); is `neutrality up` running?", Exit.UNREACHABLE)
-    if not answer.is_success:
-        end(_refusal(answer), Exit.UNREACHABLE if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Exit.FAILED)
-    document: dict[str, Any] = answer.json() if answer.content else {}
-    return document
-
-
-def _refusal(answer: httpx.Response) -> str:
-    try:
-        problem = answer.json()
-    except ValueError:
-        return f"alerts answered {answer.status_code}: {answer.text[:500]}"
-    errors = "".join(f"\n  {one['pointer'] or '(the whole)'}: {one['detail']}" for one in problem.get("errors", ()))
-    return f"{problem.get('detail', answer.status_code)}{errors}"
+    return LabApi(url, lab, key).ask(method, f"/endpoints{path}", **how)

@@ -39,10 +39,15 @@ class LabApi:
 
     def tell(self, document: dict[str, Any], words: str) -> None:
         """The document, or what it says in words."""
-        if self.as_json:
-            print_json(document)
-        else:
-            Console(highlight=False, soft_wrap=True).print(escape(words))
+        tell(document, words, as_json=self.as_json)
+
+
+def tell(document: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """The document, or what it says in words."""
+    if as_json:
+        print_json(document)
+    else:
+        Console(highlight=False, soft_wrap=True).print(escape(words))
 
 
 def refusal(answer: httpx.Response) -> str:

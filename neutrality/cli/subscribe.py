@@ -1,7 +1,7 @@
 """`neutrality subscribe`: a lab's subscription, and its alerts as they come."""
 
 import signal
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +15,8 @@ from neutrality.cli.exits import Exit, end, errors
 from neutrality.cli.signals import StopSignal
 from neutrality.events.alert import RULES, Alert, Rule
 
+_RULES: Final = tuple(rule for rule in RULES if rule not in ("level", "influence"))  # those that need nothing more
+
 
 def subscribe(
     *,
@@ -24,7 +26,7 @@ def subscribe(
     ] = None,
     rules: Annotated[
         list[str] | None,
-        typer.Option("--rule", help=f"Only this rule of {', '.join(RULES)}; may be repeated. The usual ones if left out."),
+        typer.Option("--rule", help=f"Only this rule of {', '.join(_RULES)}; may be repeated. The usual ones if left out."),
     ] = None,
     drop_points: Annotated[float | None, typer.Option(min=0.0, max=100.0, help="Least fall of the score that is told.")] = None,
     name: Annotated[str, typer.Option(help="The subscription's name; the same name again sets it anew.")] = "default",
@@ -68,10 +70,10 @@ def subscribe(
 
 
 def _rules(given: list[str] | None) -> tuple[Rule, ...]:
-    unknown = [rule for rule in given or () if rule not in RULES]
+    unknown = [rule for rule in given or () if rule not in _RULES]
     if unknown:
-        end(f"unknown rule {unknown[0]!r}; there are {', '.join(RULES)}", Exit.USAGE)
-    return tuple(rule for rule in RULES if given and rule in given)
+        end(f"unknown rule {unknown[0]!r}; there are {', '.join(_RULES)}; for more: neutrality subscriptions set", Exit.USAGE)
+    return tuple(rule for rule in _RULES if given and rule in given)
 
 
 def _show(alert: Alert, *, as_json: bool) -> None:
@@ -79,9 +81,11 @@ def _show(alert: Alert, *, as_json: bool) -> None:
         print_json(alert)
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[dim]{alert.raised_at}[/] [yellow]{alert.rule}[/] {words.alert_title(alert)}")
+    console.print(f"[dim]{alert.raised_at}[/] {alert.severity} [yellow]{alert.rule}[/] {words.alert_title(alert)}")
     for line in words.reason_lines(alert):
         console.print(f"    {line}")
+    if alert.stake is not None and alert.stake.summary:
+        console.print(f"    at stake: {escape(alert.stake.summary)}")
 
 
 def _notice(text: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment
 from services.alerts.decisions import store
+from services.alerts.decisions.loop import TimerLoop
 from services.alerts.decisions.tables import ATTENTION, MEMORIES, TIMERS, UNSENT
 from services.alerts.domain.conditions import GradeChange, OutlookChange
 from services.alerts.domain.portfolio import Purchase
@@ -284,5 +285,54 @@ def test_an_alert_carries_the_stake_and_the_alternatives_of_its_lab_alone(databa
             assert told[0].stake is not None
             assert told[0].stake.summary == "you buy dialogues from Scale Ai and share road-maps"
             assert [one.vendor for one in told[0].alternatives] == ["surge", "turing"]
+
+    asyncio.run(run())
+
+
+def test_of_several_instances_one_works_off_a_timer_and_the_others_know(postgres_url: str) -> None:
+    async def run() -> None:
+        wanted = grade_only(settling_s=60, remind_every_s=600)
+        async with watching(postgres_url, wanted) as one, alerts(postgres_url) as other:
+            await one.take_in(FALL)
+            one.clock = other.clock = NOW + MINUTE
+            assert [await parts.intake.work_off_timers([0]) for parts in (other, one)] == [1, 0]
+            [first] = await sent(one)
+            # the one remembers the fall as untold, and must find out that it was told
+            for parts in (one, other):
+                assert await parts.take_in(replace(FALL, version=3 + (parts is other))) == ()
+            for minutes in (11, 21, 31):
+                one.clock = other.clock = NOW + minutes * MINUTE
+                assert sum(await asyncio.gather(*(parts.intake.work_off_timers([0]) for parts in (one, other)))) == 1
+            assert [alert.reminds for alert in await sent(one)] == [None, first.id, first.id, first.id]
+
+    asyncio.run(run())
+
+
+def test_a_condition_settles_only_where_its_scores_are_read(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+            parts.clock = NOW + HOUR
+            assert await parts.intake.work_off_timers([1, 2]) == 0
+            assert await parts.intake.next_timer_ms([1, 2]) is None
+            assert await parts.intake.next_timer_ms([0]) == int((NOW + MINUTE).timestamp() * 1000)
+            assert await parts.intake.work_off_timers([0]) == 1
+
+    asyncio.run(run())
+
+
+def test_the_loop_works_off_what_is_due(sqlite_url: str) -> None:
+    async def run() -> None:
+        async with watching(sqlite_url, grade_only(settling_s=1)) as parts:
+            await parts.take_in(FALL)
+            looping = asyncio.create_task(TimerLoop(parts.intake, lambda: frozenset({"0"}), clock=parts.now).run())
+            await asyncio.sleep(0.1)
+            assert await sent(parts) == []
+            parts.clock = NOW + MINUTE
+            async with asyncio.timeout(10.0):
+                while not await sent(parts):
+                    await asyncio.sleep(0.05)
+            looping.cancel()
+            await asyncio.gather(looping, return_exceptions=True)
 
     asyncio.run(run())
