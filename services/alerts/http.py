@@ -96,7 +96,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
         dependencies=[Depends(gate.guard)],
     )
     add_problem_handlers(app)
-    SubscriptionsApi(database, intake).add_to(app)
+    SubscriptionsApi(database, intake, clock).add_to(app)
     _add_alerts(app, settings, database, commits, metrics, gate)
     Inbox(database, clock).add_to(app)
     add_portfolio(app, database, intake)

@@ -1,21 +1,29 @@
-"""HTTP: a lab's subscriptions."""
+"""HTTP: a lab's subscriptions, and what they would have sent."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 
+from neutrality.events.vocabulary import iso
 from neutrality.http import Fault, HttpProblem, problem_responses
 from services.alerts import state
 from services.alerts.answers import LabId, Name, body_of, json_answer, not_found, read_body
 from services.alerts.database import Database
+from services.alerts.decisions import store
+from services.alerts.decisions.dry_run import run_over_history
+from services.alerts.domain.routing import Routed
 from services.alerts.domain.subscription import Subscription, SubscriptionTerms, TermsDocument
 from services.alerts.endpoints.store import endpoint_names
 from services.alerts.intake import Intake
 
 MAX_SUBSCRIPTIONS: Final = 1_000  # of a lab
+MAX_SHOWN: Final = 1_000  # alerts of a dry run
 _PATH: Final = "/labs/{lab}/subscriptions"
 _TAG: Final[list[str | Enum]] = ["subscriptions"]
 _REFUSED: Final = problem_responses(
@@ -30,6 +38,8 @@ class SubscriptionsApi:
 
     database: Database
     intake: Intake
+    clock: Callable[[], datetime]
+    trying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # dry runs compute
 
     async def read_terms(self, lab: str, request: Request) -> SubscriptionTerms:
         """Terms in the present version. Raises HttpProblem."""
@@ -69,6 +79,28 @@ class SubscriptionsApi:
             created = await self.intake.put_subscription(wanted)
             return json_answer(_document(wanted), HTTPStatus.CREATED if created else HTTPStatus.OK)
 
+        @app.post(
+            _PATH + "/dry-run",
+            tags=_TAG,
+            summary="What a subscription would have sent",
+            response_class=Response,
+            openapi_extra=body_of(TermsDocument),
+            responses=_REFUSED,
+        )
+        async def dry_run(
+            lab: LabId,
+            request: Request,
+            days: Annotated[int, Query(ge=1, le=3650, description="How far to look back.")] = 90,
+        ) -> Response:
+            """Nothing is kept or sent. Settling, digests and quiet hours count; silences, reminders and escalations do not."""
+            wanted = Subscription.of(lab, "dry-run", await self.read_terms(lab, request))
+            now = self.clock()
+            async with self.trying, self.database.reading() as connection:
+                purchases = await store.portfolio(connection, lab)
+                since = now - timedelta(days=days)
+                run, begins, versions = await run_over_history(connection, wanted, purchases, since, now)
+            return json_answer(_told(run.routed, begins, now, versions))
+
         @app.get(_PATH, tags=_TAG, summary="A lab's subscriptions", response_class=Response)
         async def list_subscriptions(lab: LabId) -> Response:
             async with self.database.reading() as connection:
@@ -100,3 +132,22 @@ class SubscriptionsApi:
 
 def _document(found: Subscription) -> dict[str, Any]:
     return {"lab": found.lab, "name": found.name, **found.terms().model_dump(mode="json")}
+
+
+def _told(routed: list[Routed], begins: datetime, ends: datetime, versions: int) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for one in routed:
+        counts[one.outcome] = counts.get(one.outcome, 0) + 1
+    shown = [
+        {"outcome": one.outcome, "why": one.why, "due": None if one.due is None else iso(one.due), "alert": one.alert}
+        for one in routed[:MAX_SHOWN]
+    ]
+    return {
+        "from": iso(begins),
+        "until": iso(ends),
+        "versions": versions,
+        "counts": counts,
+        "messages": len({one.alert.group for one in routed if one.outcome in ("sent", "held")}),
+        "alerts": shown,
+        "complete": len(routed) <= MAX_SHOWN,
+    }

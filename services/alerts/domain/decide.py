@@ -104,7 +104,7 @@ def _finding(
     reasons = reasons_for(before, case.current, lab, view)
     title = title_of(condition, mark, was, case.current, lab)
     points = 0.0 if improves else _fall(condition, mark, was, case.current, lab, scale)
-    return Finding(condition, key, _because(title, reasons), was, now, reasons, points, improves)
+    return Finding(condition, key, because(title, reasons), was, now, reasons, points, improves)
 
 
 def _fall(condition: Condition, mark: Mark, was: Score | None, current: Assessment, lab: str, scale: SeverityScale) -> float:
@@ -124,13 +124,14 @@ def _correction(case: Case, before: Assessment | None, gone: tuple[Told, ...]) -
     was = None if before is None else before.score_for(lab)
     reasons = reasons_for(before, case.current, lab, "confirmed") or reasons_for(before, case.current, lab, "projected")
     condition = CorrectionMade()
-    title = _because(correction_title(case.current, lab, len(gone)), reasons)
+    title = because(correction_title(case.current, lab, len(gone)), reasons)
     return Finding(
         condition, condition.rule, title, was, case.current.score_for(lab), reasons, 0.0, improves=False, corrects=gone
     )
 
 
-def _because(title: str, reasons: tuple[Reason, ...]) -> str:
+def because(title: str, reasons: tuple[Reason, ...]) -> str:
+    """A title with its first reason."""
     return f"{title}: {reasons[0].summary}" if reasons else title
 
 

@@ -1,12 +1,14 @@
 """The history of scores: what each version of an assessment said, and which claims moved it. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 from pydantic import TypeAdapter
 
-from neutrality.events.assessment import Assessment, Cause, Score
+from neutrality.events.alert import Reason
+from neutrality.events.assessment import Assessment, Cause, Channel, ClaimNote, Score, Term
 from neutrality.events.vocabulary import EntityId
 from services.alerts.domain.conditions import View
 from services.alerts.domain.reasons import reasons_for
@@ -41,6 +43,25 @@ class Reasons:
 
 
 @dataclass(frozen=True, slots=True)
+class Influence:
+    """Of one lab through one channel, in [0, 1], in both views."""
+
+    lab: str
+    channel: Channel
+    confirmed: float
+    projected: float
+
+
+@dataclass(frozen=True, slots=True)
+class StandingClaim:
+    """A claim as it stood: when its report was recorded (RFC 3339), and how far it had come."""
+
+    claim_id: str
+    recorded_time: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One version of a vendor's assessment. `at_ms`: when Kafka took the event behind it, in ms since 1970.
 
@@ -59,6 +80,9 @@ class Step:
     flags: tuple[str, ...]
     cause: Cause | None
     reasons: dict[str, Reasons]
+    influences: tuple[Influence, ...] = ()
+    excluded: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    claims: tuple[StandingClaim, ...] = ()
 
     def score_for(self, lab: str | None) -> Score:
         """The score towards a lab; the headline for None and for a lab without ties."""
@@ -85,6 +109,49 @@ def step_of(previous: Assessment | None, current: Assessment, now_ms: int) -> St
         flags=current.flags,
         cause=current.cause,
         reasons={lab: _reasons(previous, current, lab) for lab in sorted({HEADLINE, *labs})},
+        influences=_influences(current),
+        excluded=current.excluded,
+        claims=tuple(StandingClaim(note.claim_id, note.recorded_time, note.status) for note in current.claims),
+    )
+
+
+def _influences(current: Assessment) -> tuple[Influence, ...]:
+    confirmed = {(term.lab, term.channel): term.influence for term in current.confirmed}
+    projected = {(term.lab, term.channel): term.influence for term in current.projected}
+    keys = sorted(confirmed.keys() | projected.keys())
+    return tuple(
+        Influence(lab, channel, confirmed.get((lab, channel), 0.0), projected.get((lab, channel), 0.0)) for lab, channel in keys
+    )
+
+
+def assessment_of(step: Step) -> Assessment:
+    """As much of the assessment as decisions look at: scores, influences, coverage and how claims stood. It attributes no points."""
+    return Assessment(
+        vendor=step.vendor,
+        name=step.name,
+        version=step.version,
+        methodology=step.methodology,
+        headline=step.headline,
+        labs=step.labs,
+        excluded=step.excluded,
+        confirmed=tuple(Term(one.lab, one.channel, one.confirmed, 0.0, ()) for one in step.influences),
+        projected=tuple(Term(one.lab, one.channel, one.projected, 0.0, ()) for one in step.influences),
+        coverage=step.coverage,
+        claims=tuple(
+            ClaimNote(one.claim_id, "", "", one.status, "no", 0.0, one.recorded_time, one.recorded_time, "", "", ())
+            for one in step.claims
+        ),
+        categories=step.categories,
+        flags=step.flags,
+        cause=step.cause,
+    )
+
+
+def reasons_of(moved: Iterable[Moved]) -> tuple[Reason, ...]:
+    """Without their evidence, which the history does not keep."""
+    return tuple(
+        Reason(one.claim_id, one.lab, one.channel, one.through, one.points, one.summary, one.status, one.credibility, ())
+        for one in moved
     )
 
 

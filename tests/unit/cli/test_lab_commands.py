@@ -65,6 +65,12 @@ def test_a_lab_tells_what_it_buys_subscribes_mutes_and_acknowledges(sqlite_url: 
             assert documents[0]["acknowledged"]["by"] == "ada"
 
             parts.clock = datetime.now(UTC)  # the command's
+            tried = (await say("subscriptions", "set", "other", "--on", "grade", "--dry-run", "--days", "3650")).stdout
+            assert "1 sent, in 1 messages" in tried
+            assert "critical  sent       Scale Ai was regraded from N1 to N3" in tried
+            assert "2 sent, in 1 messages" in (await say("subscriptions", "dry-run", "desk", "--days", "3650")).stdout
+            assert (await say("subscriptions", "show", "other")).exit_code == 1
+
             muted = await say(
                 "silences", "add", "--vendor", "scale-ai", "--rule", "grade", "--for", "3d", "--reason", "leaving", "--by", "ada"
             )
