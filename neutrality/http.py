@@ -30,6 +30,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
@@ -146,8 +147,13 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def on_validation(_request: Request, error: Exception) -> Response:
         return _from_validation(error).response() if isinstance(error, RequestValidationError) else _defect().response()
 
-    async def on_http(_request: Request, error: Exception) -> Response:
-        return _from_http(error).response() if isinstance(error, HTTPException) else _defect().response()
+    async def on_http(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            return _defect().response()
+        problem = _from_http(error)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers = {"allow": ", ".join(_methods_of(request))}
+        return problem.response()
 
     async def on_defect(request: Request, error: Exception) -> Response:
         route = request.scope.get("route")
@@ -164,6 +170,12 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_defect)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that the resource takes (RFC 9110, 10.2.1); Starlette names those of the first of its routes alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
 
 
 def _defect() -> HttpProblem:

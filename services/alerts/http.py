@@ -45,6 +45,13 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _PAGE: Final = 500
 _LOOK_S: Final = 5.0  # whether the key of a quiet stream is still taken
+_EVERYWHERE: Final = problem_responses(
+    {
+        401: "Without an API key that is taken.",
+        403: "The key is another lab's, or may not do this.",
+        422: "Something in the request is wrong; `errors` says what.",
+    }
+)
 _UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "Something in the request is wrong."})
 
 
@@ -94,6 +101,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
         redoc_url=None,
         lifespan=lifespan,
         dependencies=[Depends(gate.guard)],
+        responses=_EVERYWHERE,
     )
     add_problem_handlers(app)
     SubscriptionsApi(database, intake, clock).add_to(app)

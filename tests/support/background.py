@@ -21,14 +21,15 @@ class Background:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._wait(self._stack.aclose())
+        self.run(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def enter(self, made: AbstractAsyncContextManager[_T]) -> _T:
         """What the context gives."""
-        return self._wait(self._stack.enter_async_context(made))
+        return self.run(self._stack.enter_async_context(made))
 
-    def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What comes of it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30.0)

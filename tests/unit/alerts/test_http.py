@@ -42,7 +42,7 @@ async def served(
             is_ready=ready,
         )
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+            server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=5))
             running = asyncio.create_task(server.serve(sockets=[listener]))
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=10) as client:
                 try:
@@ -145,3 +145,12 @@ def test_vendors_are_told_as_a_lab_sees_them(database_url: str) -> None:
             assert "google" not in (await client.get("/metrics")).text
 
     asyncio.run(run())
+
+
+def test_a_method_that_is_not_there_is_answered_with_those_that_are(sqlite_url: str) -> None:
+    async def run() -> httpx.Response:
+        async with served(sqlite_url) as (_, client):
+            return await client.options("/labs/google/subscriptions/desk")
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PUT")
