@@ -1,12 +1,13 @@
 """What the routes of alerts share: parameters, bodies, answers."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import Path, Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
 
 from neutrality.events.vocabulary import EntityId
 from neutrality.http import Fault, HttpProblem, json_pointer
@@ -21,6 +22,17 @@ LabId = Annotated[
 ]
 Name = Annotated[SubscriptionName, Path()]
 VendorId = Annotated[EntityId, Path(description="The vendor's entity id.")]
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d.*")
+
+
+def _rfc_3339(value: Any) -> Any:
+    """Pydantic would take a number for seconds since 1970, and a year for one."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value) is None:
+        raise ValueError("a time by RFC 3339, such as 2025-06-12T00:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 MAX_BODY_BYTES: Final = 1024 * 1024
 _Body = TypeVar("_Body")
 

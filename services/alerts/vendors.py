@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query, Response
-from pydantic import AwareDatetime
 
 from neutrality.events.assessment import Assessment, Score, attribute
 from neutrality.events.vocabulary import EntityId, iso
 from neutrality.explanation import explain, explanation_document
 from neutrality.http import problem_responses
 from services.alerts import history
-from services.alerts.answers import VendorId, json_answer, not_found
+from services.alerts.answers import Moment, VendorId, json_answer, not_found
 from services.alerts.database import Database
 from services.alerts.domain.history import Step
 from services.alerts.state import assessments_of
@@ -34,9 +33,7 @@ def _add_now(app: FastAPI, database: Database) -> None:
     @app.get("/vendors", tags=["vendors"], summary="Every vendor's score", response_class=Response)
     async def list_vendors(
         lab: Towards = None,
-        as_of: Annotated[
-            AwareDatetime | None, Query(description="As it stood then, by what had been recorded; left out: now.")
-        ] = None,
+        as_of: Annotated[Moment | None, Query(description="As it stood then, by what had been recorded; left out: now.")] = None,
     ) -> Response:
         """What was before the history begins is not known."""
         if as_of is None:
@@ -79,8 +76,8 @@ def _add_before(app: FastAPI, database: Database) -> None:
     async def vendor_history(
         vendor: VendorId,
         lab: Towards = None,
-        since: Annotated[AwareDatetime | None, Query(description="Begin with the step that held then.")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="End with the last step up to then.")] = None,
+        since: Annotated[Moment | None, Query(description="Begin with the step that held then.")] = None,
+        until: Annotated[Moment | None, Query(description="End with the last step up to then.")] = None,
         after: Annotated[int | None, Query(ge=0, le=_LAST_MS, description="`next` of the page before.")] = None,
         limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
     ) -> Response:
