@@ -53,6 +53,7 @@ GRANTS: Final[tuple[Grant, ...]] = (
     Grant("scoring", "group", SCORING_GROUP, "literal", ("describe", "read")),
     *_topics("alerts", (SCORES.name,), "read", *_MAKE),
     *_topics("alerts", (ALERTS_PREFIX,), "write", *_MAKE, pattern="prefixed"),
+    *_topics("board", (*_INPUTS, SCORES.name), *_READ),
     *_topics("verify", (*_INPUTS, SCORES.name), *_READ),
     # what operators run by hand: it looks at everything and changes nothing
     *_topics("operator", ("neutrality.",), "describe_configs", *_READ, pattern="prefixed"),
@@ -60,7 +61,7 @@ GRANTS: Final[tuple[Grant, ...]] = (
     Grant("operator", "group", SCORING_GROUP, "literal", ("describe",)),
     Grant("operator", "cluster", "kafka-cluster", "literal", ("describe",)),  # disks and grants
 )
-SERVICES: Final = ("ingest", "scoring", "alerts", "verify", "operator")
+SERVICES: Final = ("ingest", "scoring", "alerts", "board", "verify", "operator")
 
 
 def principal_of(lab: str) -> str:

@@ -93,7 +93,7 @@ def overview() -> dict[str, Any]:
             number(
                 "Instances up",
                 "By service.",
-                'count by (job) (up{job=~"ingest|scoring|alerts|verify"} == 1)',
+                'count by (job) (up{job=~"ingest|scoring|alerts|board|verify"} == 1)',
                 legend="{{job}}",
                 wide=8,
             ),

@@ -20,7 +20,7 @@ from neutrality.topics import alerts_topic
 access = typer.Typer(help="Users, certificates and grants of a secured Kafka.", no_args_is_help=True, epilog=EPILOG)
 
 SECRET_BYTES: Final = 32
-SERVERS: Final = ("kafka", "postgres", "ingest", "scoring", "alerts", "verify", "prometheus")
+SERVERS: Final = ("kafka", "postgres", "ingest", "scoring", "alerts", "board", "verify", "prometheus")
 ADMINISTRATOR: Final = "admin"
 PASSWORDS: Final = ("postgres", "alerts-database", "grafana")
 LOCAL: Final = ("localhost", "127.0.0.1")

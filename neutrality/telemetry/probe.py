@@ -29,7 +29,7 @@ class Probe:
 PROBES: Final[Mapping[str, Probe]] = {
     "ingest": Probe("INGEST_PORT", 8801, "/health/ready", certificate_variable="INGEST_TLS_CERT_FILE"),
     "alerts": Probe("ALERTS_PORT", 8802, "/health/ready", certificate_variable="ALERTS_TLS_CERT_FILE"),
-    "board": Probe("BOARD_PORT", 8800, "/health/ready"),
+    "board": Probe("BOARD_PORT", 8800, "/health/ready", certificate_variable="BOARD_TLS_CERT_FILE"),
     # its exporter answers every path; the gauge tells when it holds its partitions
     "scoring": Probe(
         "SCORING_METRICS_PORT", 8803, "/metrics", b"\nscoring_ready 1.0", certificate_variable="SCORING_TLS_CERT_FILE"

@@ -1,7 +1,9 @@
 """Alerts' API, asked as a lab under its own key: so the board can show nothing of another lab, whatever it does."""
 
+import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -37,10 +39,13 @@ class AlertsRefused(Exception):  # noqa: N818 - named for what it is
 class AlertsApi:
     """Who makes it closes it. Paths are below `/labs/LAB`; their parts are quoted here."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
-        """Connect when first asked."""
+    def __init__(self, url: str, timeout_s: float, ca_file: Path | None = None) -> None:
+        """Connect when first asked. `ca_file`: the authority of its certificate, if it is none that everybody knows."""
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        self._client = httpx.AsyncClient(base_url=url.rstrip("/"), timeout=timeout_s, limits=limits, trust_env=False)
+        trusted = ssl.create_default_context(cafile=ca_file)
+        self._client = httpx.AsyncClient(
+            base_url=url.rstrip("/"), timeout=timeout_s, limits=limits, trust_env=False, verify=trusted
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -86,7 +86,7 @@ class _Process:
         self._registry = CollectorRegistry()
         self._metrics = BoardMetrics(self._registry)
         self._workers = Workers(self._metrics, timeout_s=settings.replay_s)
-        self._alerts = AlertsApi(settings.alerts_url, settings.alerts_timeout_s)
+        self._alerts = AlertsApi(settings.alerts_url, settings.alerts_timeout_s, settings.alerts_ca_file)
         self._http = httpx.AsyncClient(timeout=settings.alerts_timeout_s)
         self._waiting: list[int] = []  # when Kafka took what the next frame will tell of (ms since 1970)
         self._knowledge = Knowledge(self._metrics, clock=self._now, changed=self._changed)

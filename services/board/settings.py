@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, AwareDatetime, Field, model_validator
+from pydantic import AnyHttpUrl, AwareDatetime, Field, FilePath, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from neutrality.telemetry.settings import LOOPBACK, KafkaSettings
@@ -20,6 +20,9 @@ class BoardSettings(KafkaSettings):
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0: any free one.")] = 8800
     alerts_url: Annotated[HttpUrl, Field(description="Where alerts answers.")] = "http://127.0.0.1:8802"
+    alerts_ca_file: Annotated[
+        FilePath | None, Field(description="Authority of alerts' certificate, if it is one of your own.")
+    ] = None
     alerts_timeout_s: Annotated[float, Field(gt=0, le=60, description="How long alerts may take to answer.")] = 10.0
     public_url: Annotated[
         HttpUrl | None,

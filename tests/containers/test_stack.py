@@ -49,7 +49,7 @@ def test_all_containers_are_healthy_and_the_one_that_makes_keys_has_ended_well(s
     found = {item["Name"].removeprefix("neutrality-test-"): item for item in stack.containers()}
     assert found.pop("alerts-keys-1")["ExitCode"] == 0
     assert {name: item["Health"] for name, item in found.items()} == dict.fromkeys(found, "healthy")
-    assert {"scoring-1", "scoring-2", "kafka-1", "postgres-1", "prometheus-1", "grafana-1", "verify-1"} <= found.keys()
+    assert {"scoring-1", "scoring-2", "kafka-1", "postgres-1", "board-1", "prometheus-1", "grafana-1", "verify-1"} <= found.keys()
 
 
 def test_the_scenario_is_seen_through(stack: Compose, played: str) -> None:

@@ -199,7 +199,7 @@ def test_prometheus_scrapes_every_instance_over_tls(stack: Compose, client: http
     def all_up() -> bool:
         answer = client.get(f"{_https(stack.prometheus_url)}/api/v1/targets").json()["data"]["activeTargets"]
         assert {target["scrapeUrl"].partition(":")[0] for target in answer} <= {"https"}
-        return len(answer) == 7 and {target["health"] for target in answer} == {"up"}
+        return len(answer) == 8 and {target["health"] for target in answer} == {"up"}
 
     eventually(all_up, within_s=40, what="every target is up")
 
@@ -207,4 +207,4 @@ def test_prometheus_scrapes_every_instance_over_tls(stack: Compose, client: http
 def test_applying_the_grants_again_changes_nothing(stack: Compose) -> None:
     command = "neutrality access apply /run/secrets --bootstrap-servers kafka:9091 2>&1"
     again = stack.run("run", "--rm", "-T", "--entrypoint", "sh", "access", "-c", command)
-    assert again.count("0 rules added, 0 taken away") == 5
+    assert again.count("0 rules added, 0 taken away") == 6

@@ -16,7 +16,7 @@ def test_the_list_of_licences_is_true_and_none_is_one_that_is_not_shipped() -> N
 
 def test_each_image_has_a_bill_of_materials_with_versions_hashes_and_licences() -> None:
     subprocess.run([sys.executable, SCRIPT], cwd=ROOT, capture_output=True, check=True)
-    for service in ("ingest", "scoring", "alerts", "tools"):
+    for service in ("ingest", "scoring", "alerts", "board", "tools"):
         document = json.loads((ROOT / f".local/sbom/{service}.cdx.json").read_bytes())
         assert document["bomFormat"] == "CycloneDX"
         assert {"kafka-python", "pydantic"} <= {component["name"] for component in document["components"]}
