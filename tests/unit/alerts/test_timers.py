@@ -15,7 +15,7 @@ from neutrality.events.assessment import Assessment
 from services.alerts.decisions import store
 from services.alerts.decisions.loop import TimerLoop
 from services.alerts.decisions.tables import ATTENTION, MEMORIES, TIMERS, UNSENT
-from services.alerts.domain.conditions import GradeChange, OutlookChange
+from services.alerts.domain.conditions import GradeChange, OutlookChange, ScoreDrop
 from services.alerts.domain.portfolio import Purchase
 from services.alerts.domain.silence import Matcher, Silence, SilenceTerms
 from services.alerts.domain.subscription import Subscription
@@ -185,10 +185,10 @@ def test_a_correction_names_the_alerts_that_were_sent(database_url: str) -> None
     asyncio.run(run())
 
 
-async def silence(parts: AlertsParts, ends: datetime, **matcher: Any) -> None:
+async def silence(parts: AlertsParts, ends: datetime, identity: str = "si_1", **matcher: Any) -> None:
     terms = SilenceTerms(matchers=(Matcher(**matcher),), ends=ends, reason="moving", by="ada")
     async with parts.intake.changing() as connection:
-        await store.put_silence(connection, Silence("si_1", LAB, terms, NOW - HOUR, ends))
+        await store.put_silence(connection, Silence(identity, LAB, terms, NOW - HOUR, ends))
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,34 @@ def test_what_a_silence_lets_go_in_quiet_hours_waits_for_their_end(database_url:
             assert [one.outcome for one in await rows(parts, UNSENT)] == ["held"]
             await parts.at(NOW + 3 * HOUR)
             assert len(await sent(parts)) == 1
+
+    asyncio.run(run())
+
+
+def test_another_silence_goes_on_muting_what_the_first_lets_go(database_url: str) -> None:
+    async def run() -> None:
+        async with watching(database_url, grade_only()) as parts:
+            await silence(parts, NOW + HOUR, field="vendor", values=("scale-ai",))
+            await parts.take_in(FALL)
+            await silence(parts, NOW + 2 * HOUR, "si_2", field="rule", values=("grade",))
+            await parts.at(NOW + HOUR)
+            assert [(one.outcome, one.silence) for one in await rows(parts, UNSENT)] == [("silenced", "si_2")]
+            await parts.at(NOW + 2 * HOUR)
+            assert len(await sent(parts)) == 1
+
+    asyncio.run(run())
+
+
+def test_a_recovery_that_is_no_news_itself_ends_reminders_and_escalations(database_url: str) -> None:
+    async def run() -> None:
+        escalation = {"after_s": 700, "endpoints": ("boss",)}
+        wanted = grade_only(conditions=(ScoreDrop(),), remind_every_s=600, escalation=escalation)
+        async with watching(database_url, wanted) as parts:
+            [alert] = await parts.take_in(FALL)
+            await parts.take_in(assessment(3, score(90.0)))
+            await parts.at(NOW + HOUR)
+            assert await sent(parts) == [alert]
+            assert ([one.state for one in await rows(parts, ATTENTION)], await rows(parts, TIMERS)) == (["over"], [])
 
     asyncio.run(run())
 
