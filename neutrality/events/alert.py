@@ -79,7 +79,7 @@ class Alert:
 
     `points` is the fall that `severity` weighs by the lab's exposure. Alerts of one `group` are released together, and are one message to people.
     `alternatives` are ranked, the most neutral first. `corrects` names the alerts that a correction takes back. `reminds` names the alert that
-    this one repeats for the `reminder`th time, because nobody has acknowledged it.
+    this one repeats for the `reminder`th time, because nobody has acknowledged it. `deferred`: by the lab's own wish it was not sent at once.
     """
 
     id: str
@@ -104,6 +104,7 @@ class Alert:
     corrects: tuple[str, ...] = ()
     reminds: str | None = None
     reminder: int = 0
+    deferred: bool = False
 
 
 def alert_id(lab: str, subscription: str, condition: str, vendor: str, version: int) -> str:

@@ -261,7 +261,7 @@ class Delivery:
                 return delivered, error
             delivered.append(stored.position)
             self._metrics.delivered.labels("kafka").inc()
-            if alert.cause is not None:
+            if alert.cause is not None and not alert.deferred:
                 self._metrics.event_to_alert.observe(
                     max(0.0, (self._now_ms() - alert.cause.accepted_ms) / 1000.0), exemplar(alert.cause.trace_id)
                 )

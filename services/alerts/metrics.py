@@ -49,7 +49,7 @@ class AlertsMetrics:
         )
         self.event_to_alert = Histogram(
             "alerts_event_to_alert_seconds",
-            "From Kafka's taking of the input event to its acknowledgement of the alert.",
+            "From Kafka's taking of the input event to its acknowledgement of the alert, of those that are sent at once.",
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )

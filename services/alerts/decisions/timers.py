@@ -7,6 +7,7 @@ A condition settles where the scores of its vendor are read: what is remembered 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,7 +92,7 @@ async def _goes_out(connection: AsyncConnection, batch: Batch, wishes: Wishes, o
 
 
 async def _send(connection: AsyncConnection, batch: Batch, unsent: Collection[Unsent]) -> None:
-    alerts = [one.alert for one in unsent if one.alert.id not in batch.cancelled]
+    alerts = [replace(one.alert, deferred=True) for one in unsent if one.alert.id not in batch.cancelled]
     if alerts:
         await store.no_longer_unsent(connection, [alert.id for alert in alerts])
         batch.sent += alerts

@@ -57,4 +57,6 @@ def reminder_of(alert: Alert, number: int, now: datetime) -> Alert:
     """The same, told again, under an id of its own: receivers take an id once."""
     identity = sha256(f"{alert.id}\x1freminder\x1f{number}".encode()).hexdigest()[:32]
     group = sha256(f"{alert.group}\x1freminder\x1f{number}".encode()).hexdigest()[:32]
-    return replace(alert, id=f"al_{identity}", group=f"gr_{group}", raised_at=iso(now), reminds=alert.id, reminder=number)
+    return replace(
+        alert, id=f"al_{identity}", group=f"gr_{group}", raised_at=iso(now), reminds=alert.id, reminder=number, deferred=True
+    )

@@ -128,6 +128,7 @@ def _alert(finding: Finding, corrects: tuple[str, ...], severity: Severity, due:
         stake=scene.stake,
         alternatives=() if finding.improves or corrects else scene.alternatives,
         corrects=corrects,
+        deferred=due > scene.now or (scene.subscription.settling_s > 0 and not corrects),
     )
 
 

@@ -152,6 +152,10 @@ def test_a_digest_goes_out_in_its_time_in_order_and_as_one_group(database_url: s
             assert await rows(parts, UNSENT) == []
             await parts.deliver()
             assert parts.received(LAB) == told
+            assert all(one.deferred for one in told)
+            assert (
+                parts.registry.get_sample_value("alerts_event_to_alert_seconds_count") == 0.0
+            )  # it was not slow: it was to wait
 
     asyncio.run(run())
 
