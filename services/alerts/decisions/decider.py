@@ -28,6 +28,7 @@ from services.alerts.domain.subscription import Subscription
 from services.alerts.endpoints.sealing import Sealer
 
 REMEMBERED_VENDORS: Final = 5_000  # some 10 kB each; beyond that the database is asked
+REMEMBERED_BASELINES: Final = 1_000  # more, if so many settle at once
 MARKET_LOOK_MS: Final = 60_000
 
 
@@ -69,7 +70,7 @@ class Decider:
         self._wishes: Wishes | None = None
         self._known: dict[str, Assessment | None] = {}
         self._memories: dict[MemoryKey, Memory] = {}
-        self._baselines: dict[tuple[str, int], Assessment] = {}
+        self._baselines: dict[tuple[str, int], Assessment | None] = {}
         self._stands: dict[int, tuple[int, int]] = {}
         self._market = Market()
         self._market_looked_ms = 0
@@ -150,6 +151,9 @@ class Decider:
         """The transaction has ended well: what it decided is known from here on."""
         self._known.update(batch.assessments)
         self._baselines |= batch.baselines
+        if len(self._baselines) > REMEMBERED_BASELINES:
+            used = {(key[2], memory.baseline) for key, memory in self._memories.items()}
+            self._baselines = {key: found for key, found in self._baselines.items() if key in used or key in batch.baselines}
         for key, memory in batch.memories.items():
             if memory is None:
                 self._memories.pop(key, None)
@@ -184,7 +188,7 @@ class Decider:
         if memory is None or memory.baseline is None:
             return None
         key = vendor, memory.baseline
-        return batch.baselines.get(key) or self._baselines[key]
+        return batch.baselines.get(key) or self._baselines.get(key)
 
     def _note_baseline(self, batch: Batch, before: Memory | None, after: Memory | None, previous: Assessment | None) -> None:
         if (

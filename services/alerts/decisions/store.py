@@ -106,10 +106,11 @@ async def keep_baselines(connection: AsyncConnection, baselines: Iterable[Assess
         await connection.execute(put(connection, BASELINES), rows)
 
 
-async def baseline(connection: AsyncConnection, vendor: str, version: int) -> Assessment:
-    """One of them."""
+async def baseline(connection: AsyncConnection, vendor: str, version: int) -> Assessment | None:
+    """One of them; None if it is not there."""
     query = select(BASELINES.c.assessment).where(BASELINES.c.vendor == vendor, BASELINES.c.version == version)
-    return read_assessment((await connection.execute(query)).scalar_one())
+    document: bytes | None = (await connection.execute(query)).scalar()
+    return None if document is None else read_assessment(document)
 
 
 async def forget_subscription(connection: AsyncConnection, lab: str, name: str) -> None:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from neutrality.events.alert import Alert
 from neutrality.events.assessment import Assessment
 from services.alerts.decisions import store
 from services.alerts.decisions.loop import TimerLoop
-from services.alerts.decisions.tables import ATTENTION, MEMORIES, TIMERS, UNSENT
+from services.alerts.decisions.tables import ATTENTION, BASELINES, MEMORIES, TIMERS, UNSENT
 from services.alerts.domain.conditions import GradeChange, OutlookChange, ScoreDrop
 from services.alerts.domain.portfolio import Purchase
 from services.alerts.domain.silence import Matcher, Silence, SilenceTerms
@@ -94,6 +94,19 @@ def test_what_settles_outlives_a_crash(database_url: str) -> None:
             assert [(one.rule, one.before and one.before.grade) for one in await sent(parts)] == [("grade", "N1")]
             async with parts.database.transaction() as connection:
                 await store.clean(connection, store.to_ms(NOW + 91 * 24 * HOUR))
+
+    asyncio.run(run())
+
+
+def test_a_baseline_that_is_gone_costs_the_comparison_and_not_the_alert(sqlite_url: str) -> None:
+    async def run() -> None:
+        async with watching(sqlite_url, grade_only(settling_s=60)) as parts:
+            await parts.take_in(FALL)
+        async with alerts(sqlite_url) as parts:
+            async with parts.database.transaction() as connection:
+                await connection.execute(delete(BASELINES))
+            await parts.at(NOW + HOUR)
+            assert [(one.rule, one.before, one.after.grade) for one in await sent(parts)] == [("grade", None, "N3")]
 
     asyncio.run(run())
 
