@@ -52,8 +52,9 @@ trials: $(STAMP) ## two scoring workers through 40 long trials with mishaps; abo
 ingest-trials: $(STAMP) ## ingest and Kafka killed under load, 50,000 events a trial, with either producer
 	@$(BIN)/python -m tests.ingest_trials --output .local/ingest-trials.md
 
-alerts-trials: $(STAMP) ## 1,000 subscriptions, 200 changes/s for 5 minutes, broken endpoints; then with three kills
+alerts-trials: $(STAMP) ## 1,000 subscriptions, 200 changes/s for 5 minutes, broken endpoints; with three kills; two instances on PostgreSQL (a container)
 	@$(BIN)/python -m tests.alerts_trials --output .local/alerts-trials.md
+	@$(BIN)/python -m tests.alerts_trials --database postgresql --instances 2 --output .local/alerts-trials-postgresql.md
 
 scenario-table: $(STAMP) ## play the scenario, and write what each lab was told on every channel to docs/scenario-alerts.md
 	@$(BIN)/python -m tests.scenario_table --output docs/scenario-alerts.md

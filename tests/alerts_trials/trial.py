@@ -15,11 +15,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import httpx
 import psutil
+from cryptography.fernet import Fernet
+from testcontainers.community.postgres import PostgresContainer
 
 from neutrality.broker.embedded import EmbeddedKafka
 from neutrality.broker.embedded.ports import pick_free_port
@@ -28,6 +31,7 @@ from neutrality.broker.port import OutgoingRecord
 from neutrality.events.alert import alert_id, parse_alert
 from neutrality.events.assessment import Assessment, Cause, Score, assessment_to_kafka
 from neutrality.topics import SCORES, alerts_topic
+from tests.support.databases import IMAGE
 from tests.support.ingest import answers, wait_for
 from tests.support.receiver import OK, Answer, Received, garbage, message, receiver
 
@@ -36,6 +40,8 @@ VENDORS_OF_A_SUBSCRIPTION: Final = 10
 PATIENCE_S: Final = 120.0
 KAFKA_PATIENCE_S: Final = 30.0
 SLOW_S: Final = 5.0
+LONGEST_P99_S: Final = 1.0
+JUDGED_AFTER_S: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -49,17 +55,20 @@ class Plan:
     vendors: int = 500
     rate: int = 200
     seconds: float = 300.0
+    database: Literal["sqlite", "postgresql"] = "sqlite"
+    instances: int = 1
 
 
 @dataclass
 class Outcome:
-    """One row. Latencies from the score's record to the webhook, in seconds; memory of the service in MiB."""
+    """One row. Latencies from the score's record to the webhook, in seconds; memory of all instances in MiB."""
 
     plan: Plan
     expected: int
     missing: int = 0
     missing_on_kafka: int = 0
     repeated: int = 0
+    repeated_on_kafka: int = 0
     out_of_order: int = 0
     strange: int = 0
     p50_s: float = 0.0
@@ -71,15 +80,22 @@ class Outcome:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What is not as promised. Latencies are judged where nothing is killed."""
+        """What is not as promised. Repeats and latencies are judged where nothing is killed, memory where there is time for it to grow."""
         wrong = {
             "missing at webhooks": self.missing,
             "missing on Kafka": self.missing_on_kafka,
             "out of order": self.out_of_order,
             "not expected": self.strange,
-            "repeated without a kill": 0 if self.plan.kills else self.repeated,
+            "repeated without a kill": 0 if self.plan.kills else self.repeated + self.repeated_on_kafka,
+            "ms at p99": 0 if self.plan.kills or self.p99_s < LONGEST_P99_S else round(self.p99_s * 1000),
+            "MiB grown": 0 if self.plan.seconds < JUDGED_AFTER_S else max(0, round(self.rss_late_mib - self._most_mib)),
         }
         return tuple(f"{count} {what}" for what, count in wrong.items() if count)
+
+    @property
+    def _most_mib(self) -> float:
+        """What memory may come to: caches are warm by the early measurement, all but a little."""
+        return 1.15 * self.rss_early_mib + 10.0 * self.plan.instances
 
 
 @dataclass
@@ -178,38 +194,53 @@ def run_trial(plan: Plan, folder: Path) -> Outcome:
     began_s, market = time.monotonic(), Market(plan)
     with EmbeddedKafka(data_dir=folder / "kafka", port=0) as broker, Receivers() as receivers, contextlib.ExitStack() as stack:
         ensure_topics(broker.bootstrap_servers, [SCORES])
-        port = pick_free_port()
+        keys = folder / "alerts.key"
+        keys.write_bytes(Fernet.generate_key())
         settings = {
-            "ALERTS_PORT": str(port),
             "ALERTS_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-            "ALERTS_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'alerts.db'}",
+            "ALERTS_DATABASE_URL": stack.enter_context(_database(plan, folder)),
+            "ALERTS_SECRETS_KEY_FILE": str(keys),
             "ALERTS_WEBHOOK_ALLOW_HTTP": "true",
             "ALERTS_WEBHOOK_ALLOWED_NETWORKS": '["127.0.0.0/8"]',
         }
-        service = Service(settings, folder / "alerts.log")
-        stack.callback(service.kill)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            wait_for(lambda: answers(client, "/health/ready"), 60)
+        services = [Service(settings, folder / f"alerts-{number}.log") for number in range(plan.instances)]
+        for service in services:
+            stack.callback(service.kill)
+        with httpx.Client(base_url=services[0].url, trust_env=False, timeout=30) as client:
+            for service in services:
+                wait_for(partial(answers, client, f"{service.url}/health/ready"), 60)
             _subscribe(client, market, receivers.urls)
-            versions = _load(plan, market, broker.bootstrap_servers, service)
+            versions = _load(plan, market, broker.bootstrap_servers, services)
             expected = market.expected(versions)
             count = sum(map(len, expected.values()))
-            outcome = Outcome(plan, count, rss_early_mib=service.early_mib)
+            outcome = Outcome(plan, count, rss_early_mib=sum(service.early_mib for service in services))
             until_s = time.monotonic() + PATIENCE_S
             while len({identity for _, identity, *_ in receivers.received}) < count and time.monotonic() < until_s:
                 time.sleep(0.2)
             time.sleep(1.0)  # what is too much would come now
-            outcome.rss_late_mib = service.rss_mib()
+            outcome.rss_late_mib = sum(service.rss_mib() for service in services)
         _judge(outcome, receivers.received, expected, broker.bootstrap_servers)
     outcome.seconds = time.monotonic() - began_s
     return outcome
 
 
+@contextlib.contextmanager
+def _database(plan: Plan, folder: Path) -> Iterator[str]:
+    """Its URL."""
+    if plan.database == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / 'alerts.db'}"
+        return
+    with PostgresContainer(IMAGE, driver="asyncpg").with_bind_ports(5432, pick_free_port()) as server:
+        yield server.get_connection_url()
+
+
 class Service:
-    """The alerts process; `kill` is SIGKILL."""
+    """An instance of alerts; `kill` is SIGKILL."""
 
     def __init__(self, settings: dict[str, str], log: Path) -> None:
-        self._settings, self._log = settings, log
+        port = pick_free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._settings, self._log = settings | {"ALERTS_PORT": str(port)}, log
         self.early_mib = 0.0
         self.start()
 
@@ -237,8 +268,8 @@ def _subscribe(client: httpx.Client, market: Market, urls: dict[str, str]) -> No
             client.put(f"/labs/{lab}/endpoints/{kind}", json={"url": url}).raise_for_status()
 
 
-def _load(plan: Plan, market: Market, bootstrap_servers: str, service: Service) -> dict[int, int]:
-    """Send the changes, and kill on the way; the last version of each vendor."""
+def _load(plan: Plan, market: Market, bootstrap_servers: str, services: Sequence[Service]) -> dict[int, int]:
+    """Send the changes, and kill the instances in turn on the way; the last version of each vendor."""
 
     async def run() -> dict[int, int]:
         publisher = KafkaPublisher(bootstrap_servers, client_id="alerts-trials", deadline=timedelta(seconds=30))
@@ -257,8 +288,10 @@ def _load(plan: Plan, market: Market, bootstrap_servers: str, service: Service) 
             sending.add(task)
             task.add_done_callback(sending.discard)
             if number == total // 5:
-                service.early_mib = service.rss_mib()
+                for service in services:
+                    service.early_mib = service.rss_mib()
             if number in kills:
+                service = services[kills.index(number) % len(services)]
                 service.kill()
                 service.start()
         await asyncio.gather(*sending)
@@ -293,8 +326,9 @@ def _judge(
         outcome.longest_s = latencies[-1]
     until_s = time.monotonic() + KAFKA_PATIENCE_S
     while True:
-        on_kafka = {identity for lab in expected for identity in _ids_on_kafka(bootstrap_servers, lab)}
-        outcome.missing_on_kafka = len(everything - on_kafka)
+        on_kafka = Counter(identity for lab in expected for identity in _ids_on_kafka(bootstrap_servers, lab))
+        outcome.missing_on_kafka = len(everything - on_kafka.keys())
+        outcome.repeated_on_kafka = on_kafka.total() - len(on_kafka)
         if not outcome.missing_on_kafka or time.monotonic() > until_s:
             return
 
