@@ -60,6 +60,22 @@ def ensure_topics(
         admin.close()
 
 
+def delete_topic(bootstrap_servers: Where, name: str) -> None:
+    """Remove a topic with all that is in it; one that is not there is none to remove.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer, or does not remove it.
+    """
+    admin = connect_admin(bootstrap_servers)
+    try:
+        if name in admin.list_topics():
+            admin.delete_topics([name])
+    except KafkaError as error:
+        raise BrokerUnavailable(f"Kafka at {bootstrap_servers} did not remove {name}: {error}") from error
+    finally:
+        admin.close()
+
+
 def topic_id(bootstrap_servers: Where, name: str) -> str:
     """What tells a topic from one of the same name that was there before it, or is in another cluster.
 

@@ -1,22 +1,29 @@
-"""`neutrality labs`: labs' API keys. Works on the file that alerts reads; alerts takes a change in within seconds."""
+"""`neutrality labs`: labs' API keys, and all that is kept of a lab.
 
+Keys are in the file that alerts reads; alerts takes a change in within seconds. The rest is asked of alerts.
+"""
+
+import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from neutrality.cli.addresses import AsJson
+from neutrality.cli.addresses import DEFAULT_ALERTS_URL, AlertsUrl, AsJson, LabKeyFile, authorization, read_key
 from neutrality.cli.documents import print_json
 from neutrality.cli.exits import EPILOG, Exit, end, errors
 from neutrality.cli.keys import Days, new_key, now, tell_token, write_private
+from neutrality.cli.lab_api import LabApi, refusal
 from neutrality.labs import SCOPES, LabKey, Labs, Scope
 
-labs = typer.Typer(help="Labs' API keys.", no_args_is_help=True, epilog=EPILOG)
+labs = typer.Typer(help="Labs' API keys, and all that is kept of a lab.", no_args_is_help=True, epilog=EPILOG)
 
 LabsFile = Annotated[
     Path, typer.Option("--file", envvar="ALERTS_API_KEYS_FILE", help="The file of labs; alerts' ALERTS_API_KEYS_FILE.")
@@ -101,6 +108,62 @@ def list_(file: LabsFile = DEFAULT_FILE, as_json: AsJson = False) -> None:
     Console(highlight=False).print(table)
 
 
+@labs.command(epilog=EPILOG)
+def export(
+    lab: Lab,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file to write; standard output if left out.")] = None,
+    alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
+) -> None:
+    """Write all that alerts keeps of a lab as one JSON document: subscriptions, portfolio, alerts, endpoints (without secrets), logs.
+
+    Example: neutrality labs export google -o google.json
+    """
+    headers = authorization(read_key(api_key_file))
+    try:
+        with (
+            httpx.stream("GET", f"{alerts_url.rstrip('/')}/labs/{lab}/export", headers=headers, timeout=90.0) as answer,
+            nullcontext(sys.stdout.buffer) if output is None else output.open("wb") as file,
+        ):
+            if not answer.is_success:
+                answer.read()
+                end(refusal(answer), Exit.FAILED)
+            for piece in answer.iter_bytes():
+                file.write(piece)
+    except httpx.TransportError as error:
+        end(f"alerts at {alerts_url} does not answer, or broke off ({error}); nothing whole was written", Exit.UNREACHABLE)
+    except OSError as error:
+        end(f"cannot write {output}: {error.strerror}", Exit.USAGE)
+
+
+@labs.command(epilog=EPILOG)
+def delete(
+    lab: Lab,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    file: LabsFile = DEFAULT_FILE,
+    alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
+    api_key_file: LabKeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove all that alerts keeps of a lab, for good: its rows, its topic in Kafka, and its API keys if the file of labs is here.
+
+    Example: neutrality labs delete google --yes
+    """
+    if not yes:
+        typer.confirm(f"Remove all of {lab}, for good? `neutrality labs export {lab}` first, if it may be wanted.", abort=True)
+    api = LabApi(alerts_url, lab, api_key_file, as_json)
+    found = api.ask("DELETE", "")
+    known = _load(file)
+    if lab in known.labs:
+        _write(file, Labs(labs={name: keys for name, keys in known.labs.items() if name != lab}))
+        keys = "removed"
+    else:
+        keys = f"none in {file}"
+    api.tell({**found, "keys": keys}, f"{found['rows']} rows of {lab} are removed\ntopic: {found['topic']}\nAPI keys: {keys}")
+    if found["topic"] != "removed":
+        raise typer.Exit(Exit.FAILED)
+
+
 def _new(scopes: list[str] | None, days: float | None) -> tuple[str, LabKey]:
     wrong = sorted(set(scopes or ()) - set(SCOPES))
     if wrong:
@@ -130,4 +193,8 @@ def _save(file: Path, known: Labs, lab: str, keys: tuple[LabKey, ...]) -> None:
         changed = Labs(labs={**known.labs, lab: keys})
     except ValidationError as error:
         end(str(error), Exit.USAGE)
+    _write(file, changed)
+
+
+def _write(file: Path, changed: Labs) -> None:
     write_private(file, orjson.dumps(changed.model_dump(mode="json"), option=orjson.OPT_INDENT_2))

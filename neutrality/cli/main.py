@@ -14,6 +14,7 @@ from neutrality.cli.entities import entities
 from neutrality.cli.exits import EPILOG
 from neutrality.cli.explain import explain
 from neutrality.cli.export import export
+from neutrality.cli.history import history
 from neutrality.cli.import_ import import_
 from neutrality.cli.keys import keys
 from neutrality.cli.labs import labs
@@ -56,7 +57,7 @@ def neutrality(
     """Neutrality Watch: tells AI labs when a vendor stops being neutral, how far, why and on whose word."""
 
 
-for command in (up, broker, doctor, play, publish, validate, scores, explain, subscribe, whatif, replay, verify, watch):
+for command in (up, broker, doctor, play, publish, validate, scores, explain, history, subscribe, whatif, replay, verify, watch):
     app.command(epilog=EPILOG)(command)
 app.command(name="import", epilog=EPILOG)(import_)
 app.add_typer(access, name="access")

@@ -36,6 +36,7 @@ from services.alerts.endpoints.making import Endpoints
 from services.alerts.endpoints.stream import DisabledEndpoints
 from services.alerts.gate import LabGate
 from services.alerts.intake import Intake
+from services.alerts.lab_data_http import LabDataApi
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 from services.alerts.settings import AlertsSettings
@@ -87,6 +88,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     registry: CollectorRegistry,
     *,
     endpoints: EndpointsApi,
+    lab_data: LabDataApi,
     gate: LabGate,
     clock: Callable[[], datetime],
     is_ready: Callable[[], Any],
@@ -110,6 +112,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     add_portfolio(app, database, intake)
     add_silences(app, database, intake, clock)
     endpoints.add_to(app)
+    lab_data.add_to(app)
     add_vendors(app, database)
     add_health(app, is_ready)
     add_metrics(app, registry)
@@ -207,9 +210,20 @@ def openapi_document() -> str:
     nothing = cast("Any", None)
     intake = Intake(nothing, metrics, nothing, clock=_epoch)
     endpoints = EndpointsApi(Endpoints(nothing, intake, nothing, nothing, nothing, nothing, allow_http=False))
+    lab_data = LabDataApi(nothing, intake, nothing, _epoch, 0.0)
     gate = LabGate(None, metrics, clock=_epoch)
     settings = AlertsSettings.model_construct()
     app = build_app(
-        settings, nothing, intake, Commits(), metrics, registry, endpoints=endpoints, gate=gate, clock=_epoch, is_ready=never
+        settings,
+        nothing,
+        intake,
+        Commits(),
+        metrics,
+        registry,
+        endpoints=endpoints,
+        lab_data=lab_data,
+        gate=gate,
+        clock=_epoch,
+        is_ready=never,
     )
     return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

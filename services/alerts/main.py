@@ -23,14 +23,15 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
+from neutrality.broker.kafka import KafkaPublisher, KafkaReader, delete_topic, ensure_topics
 from neutrality.broker.port import RecordReader, TopicPartition
 from neutrality.http import EXIT_MISUSE, EXIT_OK, serve
 from neutrality.key_file import KeysUnusable
 from neutrality.telemetry.logs import configure_logs
 from neutrality.telemetry.settings import wrong_settings
-from neutrality.topics import SCORES, Topic
+from neutrality.topics import SCORES, Topic, alerts_topic
 from services.alerts import state
+from services.alerts.cleaning import Cleaner
 from services.alerts.database import Database, DatabaseInUse, DatabaseUnavailable
 from services.alerts.decisions.loop import TimerLoop
 from services.alerts.delivery import Delivery
@@ -42,7 +43,8 @@ from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits, build_app, openapi_document
 from services.alerts.intake import Intake
-from services.alerts.leases import ENDPOINT, SCORE_PARTITION, TOPIC, Leases, offer
+from services.alerts.lab_data_http import LabDataApi
+from services.alerts.leases import ENDPOINT, RENEW_S, SCORE_PARTITION, TOPIC, Leases, offer
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.migrations import SchemaMismatch
 from services.alerts.scores import FIRST_PAUSE_S, LONGEST_PAUSE_S, Partitions, ScoreFeed
@@ -112,6 +114,8 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         await offer(connection, SCORE_PARTITION, [str(number) for number in range(settings.partitions)])
     for listener in (commits.hear, delivery.hear, worker.hear, leases.hear):
         database.follow(listener)
+    cleaner = Cleaner(database, settings.kept(), clock=clock)
+    lab_data = LabDataApi(database, intake, partial(_delete_lab_topic, settings), clock, let_go_s=2 * RENEW_S)
     timers = TimerLoop(intake, partial(leases.held, SCORE_PARTITION), clock=clock)
     survey = Survey(
         database,
@@ -144,6 +148,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
                 ("news", database.listen()),
                 ("leases", leases.run()),
                 ("timers", timers.run()),
+                ("cleaner", cleaner.run()),
             )
         }
         for name, task in running.items():
@@ -173,6 +178,7 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
         metrics,
         registry,
         endpoints=EndpointsApi(endpoints),
+        lab_data=lab_data,
         gate=gate,
         clock=clock,
         is_ready=is_ready,
@@ -191,6 +197,10 @@ async def _serve(settings: AlertsSettings, database: Database, sealer: Sealer, i
 
 def _ensure(settings: AlertsSettings, topics: Sequence[Topic]) -> None:
     ensure_topics(settings.cluster, topics, partitions=settings.partitions, replication_factor=settings.replication_factor)
+
+
+def _delete_lab_topic(settings: AlertsSettings, lab: str) -> None:
+    delete_topic(settings.cluster, alerts_topic(lab).name)
 
 
 def _open_reader(settings: AlertsSettings, since: Mapping[TopicPartition, int] | None = None) -> RecordReader:

@@ -6,6 +6,7 @@ resume by it.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -33,7 +34,17 @@ async def add_alerts(connection: AsyncConnection, alerts: Sequence[Alert]) -> No
     """
     if alerts:
         await take_turn(connection, Turn.POSITIONS)  # a position is never seen before a lower one
-        rows = [{"id": a.id, "lab": a.lab, "vendor": a.vendor, "document": orjson.dumps(a), "delivered": False} for a in alerts]
+        rows = [
+            {
+                "id": one.id,
+                "lab": one.lab,
+                "vendor": one.vendor,
+                "document": orjson.dumps(one),
+                "delivered": False,
+                "raised_ms": int(datetime.fromisoformat(one.raised_at).timestamp() * 1000),
+            }
+            for one in alerts
+        ]
         await connection.execute(add(connection, ALERTS), rows)
         news_of(connection).labs.update(alert.lab for alert in alerts)
 

@@ -13,6 +13,7 @@ from neutrality.topics import DEFAULT_PARTITIONS
 from services.alerts.channels.apprise import DEFAULT_SCHEMES
 from services.alerts.channels.email import Mailer, Relay, Security
 from services.alerts.channels.senders import Senders
+from services.alerts.cleaning import Kept
 
 
 class AlertsSettings(KafkaSettings):
@@ -83,6 +84,11 @@ class AlertsSettings(KafkaSettings):
             description="Where mails' recipients reach this service; without it mails have no links.",
         ),
     ] = None
+    keep_history_days: Annotated[float, Field(gt=0, description="How long the history of scores is kept.")] = 5 * 365.0
+    keep_alerts_days: Annotated[
+        float, Field(gt=0, description="How long alerts are kept that have reached all that they were for.")
+    ] = 365.0
+    keep_attempts_days: Annotated[float, Field(gt=0, description="How long the log of deliveries is kept.")] = 90.0
     heartbeat_s: Annotated[int, Field(ge=1, le=300, description="How often a quiet stream says that it lives.")] = 15
 
     @model_validator(mode="after")
@@ -148,6 +154,12 @@ class AlertsSettings(KafkaSettings):
                 password=password,
                 timeout_s=self.smtp_timeout_s,
             )
+        )
+
+    def kept(self) -> Kept:
+        """How long things are kept."""
+        return Kept(
+            timedelta(days=self.keep_history_days), timedelta(days=self.keep_alerts_days), timedelta(days=self.keep_attempts_days)
         )
 
     @property

@@ -46,7 +46,9 @@ ALERTS = Table(
     Column("vendor", String, nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("delivered", Boolean, nullable=False),
+    Column("raised_ms", BIG, nullable=False, server_default="0"),
     Index("alerts_by_lab", "lab", "position"),
+    Index("alerts_by_time", "raised_ms"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -89,6 +91,7 @@ Index(
     sqlite_where=DELIVERIES.c.state == "pending",
     postgresql_where=DELIVERIES.c.state == "pending",
 )
+Index("deliveries_by_alert", DELIVERIES.c.alert)
 ATTEMPTS = Table(
     "attempts",
     METADATA,

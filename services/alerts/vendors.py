@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query, Response
 
+from neutrality.events.alert import Alternative
 from neutrality.events.assessment import Assessment, Score, attribute
 from neutrality.events.vocabulary import EntityId, iso
 from neutrality.explanation import explain, explanation_document
@@ -13,12 +14,14 @@ from neutrality.http import problem_responses
 from services.alerts import history
 from services.alerts.answers import Moment, VendorId, json_answer, not_found
 from services.alerts.database import Database
-from services.alerts.domain.history import Step
+from services.alerts.domain.alternatives import rank_alternatives
+from services.alerts.domain.history import HEADLINE, Step
 from services.alerts.state import assessments_of
 
 Towards = Annotated[EntityId | None, Query(alias="for", description="The lab; left out: a lab without ties.")]
 _PAGE: Final = 500
 _UNKNOWN: Final = problem_responses({404: "There is none of that name.", 422: "Something in the request is wrong."})
+NO_DATA: Final = "no ownership data"
 _FIRST_MS: Final = 0
 _LAST_MS: Final = 2**62
 
@@ -26,6 +29,7 @@ _LAST_MS: Final = 2**62
 def add_vendors(app: FastAPI, database: Database) -> None:
     """Add the routes."""
     _add_now(app, database)
+    _add_alternatives(app, database)
     _add_before(app, database)
 
 
@@ -63,6 +67,19 @@ def _add_now(app: FastAPI, database: Database) -> None:
     async def explain_vendor(vendor: VendorId, lab: Towards = None) -> Response:
         """The parts add up to the points lost; with the claims, what disputes them, and what is not known. As `neutrality explain --json`."""
         return json_answer(explanation_document(explain(await _found(database, vendor), lab)))
+
+
+def _add_alternatives(app: FastAPI, database: Database) -> None:
+    @app.get("/alternatives", tags=["vendors"], summary="Vendors of a category, the most neutral first", response_class=Response)
+    async def list_alternatives(
+        category: Annotated[str, Query(min_length=1, max_length=100, description="What they sell.")],
+        lab: Towards = None,
+        limit: Annotated[int, Query(ge=1, le=_PAGE)] = 20,
+    ) -> Response:
+        """With the channels of which anything is known. A vendor that is not rated comes last: no ownership data is not neutral."""
+        vendors = [found for found in (await database.read(assessments_of)).values() if category in found.categories]
+        ranked = rank_alternatives(vendors, lab or HEADLINE, limit=limit)
+        return json_answer({"category": category, "for": lab, "alternatives": [_alternative(one) for one in ranked]})
 
 
 def _add_before(app: FastAPI, database: Database) -> None:
@@ -116,6 +133,20 @@ def _vendor(found: Assessment | Step, lab: str | None) -> dict[str, Any]:
         "flags": found.flags,
         "version": found.version,
         "methodology": found.methodology,
+    }
+
+
+def _alternative(found: Alternative) -> dict[str, Any]:
+    rated = found.grade != "NR"
+    return {
+        "vendor": found.vendor,
+        "name": found.name,
+        "rated": rated,
+        "grade": found.grade,
+        "confirmed": found.confirmed if rated else None,
+        "projected": found.projected if rated else None,
+        "known": found.known,
+        "note": None if rated else NO_DATA,
     }
 
 

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException
 from kafka import KafkaAdminClient
 
 from neutrality.broker.embedded import EmbeddedKafka
-from neutrality.broker.kafka import KafkaPublisher, KafkaReader, ensure_topics
+from neutrality.broker.kafka import KafkaPublisher, KafkaReader, delete_topic, ensure_topics
 from neutrality.broker.librdkafka import LibrdkafkaPublisher
 from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import (
@@ -385,3 +385,13 @@ def test_a_producer_that_is_replaced_in_an_outage_leaves_no_thread_behind(tmp_pa
 
     with EmbeddedKafka(data_dir=tmp_path, port=0) as broker:
         asyncio.run(run(broker))
+
+
+def test_a_topic_is_removed_with_all_that_is_in_it(kafka: EmbeddedKafka) -> None:
+    broker = OnKafka(kafka, KafkaPublisher)
+    topic = broker.topic()
+    publish(broker, [record(topic, "key", "value")])
+    delete_topic(kafka.bootstrap_servers, topic)
+    delete_topic(kafka.bootstrap_servers, topic)  # it is gone already
+    with pytest.raises(BrokerUnavailable):
+        KafkaReader(kafka.bootstrap_servers, [topic], client_id="contract")

@@ -26,6 +26,7 @@ from services.alerts.endpoints.worker import EndpointWorker
 from services.alerts.gate import LabGate
 from services.alerts.http import Commits
 from services.alerts.intake import Intake
+from services.alerts.lab_data_http import LabDataApi
 from services.alerts.leases import ENDPOINT, TOPIC, Leases
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.state import assessments_of, offsets_of
@@ -60,6 +61,7 @@ class AlertsParts:
         self.metrics = AlertsMetrics(self.registry)
         self.commits = Commits()
         self.gates: list[LabGate] = []
+        self.removed_topics: list[str] = []
         self.delivery = Delivery(
             database, broker.publisher(), _TopicsThere(), self.metrics, now_ms=lambda: NOW.timestamp() * 1000
         )
@@ -75,6 +77,7 @@ class AlertsParts:
         )
         for listener in (self.commits.hear, self.delivery.hear, self.worker.hear, self.leases.hear):
             database.follow(listener)
+        self.lab_data = LabDataApi(database, self.intake, self.removed_topics.append, _now, let_go_s=0.0)
         self.endpoints = Endpoints(database, self.intake, self.sealer, self.worker, self.senders, _now, allow_http=True)
 
     def now(self) -> datetime:

@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.events.alert import Alert, parse_alert
 from services.alerts import dialects, leases
-from services.alerts.dialects import BIG, insert_into
+from services.alerts.dialects import BIG, Turn, insert_into, take_turn
 from services.alerts.domain.attempts import Attempt, State
 from services.alerts.domain.endpoint import TERMS, Endpoint
 from services.alerts.domain.notice import Notice, parse_notice
@@ -243,7 +243,15 @@ async def tell_others(connection: AsyncConnection, notice: Notice, now_ms: int) 
 
 
 async def record(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
-    """Write what came of some attempts."""
+    """Write what came of some attempts. Those to an endpoint that is gone by now leave nothing."""
+    await take_turn(connection, Turn.TERMS, shared=True)  # no endpoint goes, nor its lab, until this is committed
+    there = select(ENDPOINTS.c.lab, ENDPOINTS.c.name).where(
+        tuple_(ENDPOINTS.c.lab, ENDPOINTS.c.name).in_({one.key for one in outcomes})
+    )
+    known = {(lab, name) for lab, name in await connection.execute(there)}
+    outcomes = [one for one in outcomes if one.key in known]
+    if not outcomes:
+        return
     await connection.execute(insert(ATTEMPTS), [_attempt_row(one) for one in outcomes])
     rows = [
         {
@@ -314,10 +322,3 @@ async def counts(connection: AsyncConnection, key: Key) -> dict[str, int]:
     query = select(DELIVERIES.c.state, func.count()).where(DELIVERIES.c.lab == key[0], DELIVERIES.c.name == key[1])
     rows = await connection.execute(query.group_by(DELIVERIES.c.state))
     return {row[0]: row[1] for row in rows}
-
-
-async def forget_attempts(connection: AsyncConnection, before_ms: int) -> None:
-    """Of the log what is older, and notices that are."""
-    await connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.at_ms < before_ms))
-    settled = (DELIVERIES.c.notice.is_not(None), DELIVERIES.c.state != "pending", DELIVERIES.c.due_ms < before_ms)
-    await connection.execute(delete(DELIVERIES).where(*settled))

@@ -9,7 +9,6 @@ committed together, for all endpoints.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,8 +31,6 @@ from services.alerts.endpoints.store import Delivery, Key, Outcome, Standing
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 
-LOG_KEPT_S: Final = 90 * 24 * 3600
-CLEAN_EVERY_S: Final = 6 * 3600.0
 LONGEST_SLEEP_S: Final = 3600.0
 DATABASE_PAUSE_S: Final = 1.0
 GATHER_S: Final = 0.05  # outcomes are committed together: a commit costs more than all that is in it
@@ -108,15 +105,15 @@ class EndpointWorker:
 
     async def run(self) -> None:
         """Serve. An error that no endpoint causes, such as a database that cannot be written, ends it."""
-        parts = [asyncio.create_task(self._record()), asyncio.create_task(self._clean())]
+        recording = asyncio.create_task(self._record())
         try:
-            done, _ = await asyncio.wait([*parts, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([recording, self._failed], return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
         finally:
             lines = [*self._lines.values(), *self._leaving.values()]
             self._lines, self._leaving = {}, {}
-            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines if line.task), *parts]))
+            await asyncio.gather(*(_ended(task) for task in [*(line.task for line in lines if line.task), recording]))
 
     async def test(self, endpoint: Endpoint) -> Attempt:
         """Send one message now, and tell what came of it."""
@@ -267,13 +264,6 @@ class EndpointWorker:
             for _, done in batch:
                 if not done.done():
                     done.set_result(None)
-
-    async def _clean(self) -> None:
-        while True:
-            with contextlib.suppress(DatabaseUnavailable):  # there is time
-                async with self._database.transaction() as connection:
-                    await store.forget_attempts(connection, _ms(self._clock()) - LOG_KEPT_S * 1000)
-            await asyncio.sleep(CLEAN_EVERY_S)
 
 
 def _vendors(line: _Line) -> set[str]:

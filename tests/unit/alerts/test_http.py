@@ -37,6 +37,7 @@ async def served(
             parts.metrics,
             parts.registry,
             endpoints=EndpointsApi(parts.endpoints),
+            lab_data=parts.lab_data,
             gate=parts.gate(keys),
             clock=parts.now,
             is_ready=ready,
