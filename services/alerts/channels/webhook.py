@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -68,6 +69,11 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         return permitted
 
 
+@cache  # some ten milliseconds and a megabyte each, for every endpoint
+def _authorities() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 class Poster:
     """The requests to one endpoint, over connections of its own. `close` it."""
 
@@ -75,7 +81,7 @@ class Poster:
         """`timeout_s` bounds a request as a whole. `tls`: the system's authorities by default."""
         self._timeout_s = timeout_s
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or ssl.create_default_context(),
+            ssl_context=tls or _authorities(),
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=30.0,

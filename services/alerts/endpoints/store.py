@@ -9,7 +9,22 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Integer, Select, String, and_, bindparam, delete, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neutrality.events.alert import Alert, parse_alert
@@ -179,11 +194,8 @@ _DELIVERY = select(ALERTS.c.document, DELIVERIES.c.notice, DELIVERIES.c.attempts
     DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert, isouter=True
 )
 # made once: building a statement costs more than SQLite takes to answer it
-_DUE = (
-    _DELIVERY.where(_FREE_HEADS, DELIVERIES.c.due_ms <= bindparam("now_ms"))
-    .order_by(DELIVERIES.c.position)
-    .limit(bindparam("most"))
-)
+_WAITS_UNTIL = case((DELIVERIES.c.due_ms <= bindparam("now_ms"), 0), else_=DELIVERIES.c.due_ms)
+_DUE = _DELIVERY.where(_FREE_HEADS).order_by(_WAITS_UNTIL, DELIVERIES.c.position).limit(bindparam("most"))
 _HELD_UP = exists().where(
     _here(_OLDER),
     _OLDER.c.vendor == DELIVERIES.c.vendor,
@@ -191,15 +203,20 @@ _HELD_UP = exists().where(
     _OLDER.c.due_ms > bindparam("now_ms"),
 )
 _AVAILABLE = _DELIVERY.where(_here(DELIVERIES), ~_HELD_UP).order_by(DELIVERIES.c.position).limit(MOST_AVAILABLE)
-_OTHERS = select(literal(1)).where(_here(DELIVERIES), DELIVERIES.c.alert.not_in(bindparam("running", expanding=True))).limit(1)
 _NEXT_DUE = select(func.min(DELIVERIES.c.due_ms)).where(_FREE_HEADS)
 
 
-async def due(connection: AsyncConnection, key: Key, now_ms: int, busy: Collection[str], limit: int) -> tuple[Delivery, ...]:
-    """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out."""
-    values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit}
-    rows = await connection.execute(_DUE, values)
-    return tuple(_delivery(*row) for row in rows)
+async def due(
+    connection: AsyncConnection, key: Key, now_ms: int, busy: Collection[str], limit: int
+) -> tuple[tuple[Delivery, ...], int | None]:
+    """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out.
+
+    And when the next one is due: in the past if there is more than `limit`; None: nothing else waits of vendors that are not busy.
+    """
+    values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit + 1}
+    rows = (await connection.execute(_DUE, values)).all()
+    found = [row for row in rows[:limit] if row.due_ms <= now_ms]
+    return tuple(_delivery(*row) for row in found), rows[len(found)].due_ms if len(found) < len(rows) else None
 
 
 async def available(connection: AsyncConnection, key: Key, now_ms: int) -> tuple[Delivery, ...]:
@@ -212,13 +229,10 @@ def _delivery(alert: bytes | None, notice: bytes | None, attempts: int, due_ms: 
     return Delivery(parse_alert(alert) if alert is not None else parse_notice(notice or b""), attempts, due_ms)
 
 
-async def next_due_ms(connection: AsyncConnection, key: Key, running: Collection[str], busy: Collection[str]) -> int | None:
-    """When to look again: 0 once a running alert's vendor is free, which has more; None: nothing waits but what is `running` (alerts)."""
-    here = {"lab": key[0], "name": key[1]}
-    if (await connection.execute(_OTHERS, {**here, "running": list(running)})).scalar() is None:
-        return None
-    found: int | None = (await connection.execute(_NEXT_DUE, {**here, "busy": list(busy)})).scalar()
-    return found or 0
+async def next_due_ms(connection: AsyncConnection, key: Key, busy: Collection[str]) -> int | None:
+    """When something is due of vendors that are not busy; None: nothing of them waits."""
+    found: int | None = (await connection.execute(_NEXT_DUE, {"lab": key[0], "name": key[1], "busy": list(busy)})).scalar()
+    return found
 
 
 async def tell_others(connection: AsyncConnection, notice: Notice, now_ms: int) -> None:

@@ -184,20 +184,19 @@ class EndpointWorker:
             return LONGEST_SLEEP_S
         line.may_wait = False  # unless it is found, or told of from here on
         async with self._database.reading() as connection:
+            found: list[Sequence[Delivery]]
             if sender.to_people:
                 message = next_message(await store.available(connection, line.key, now_ms))
                 found = [message] if message else []
+                next_ms = None if message else await store.next_due_ms(connection, line.key, _vendors(line))
             else:
-                found = [[one] for one in await store.due(connection, line.key, now_ms, _vendors(line), room)]
-            for deliveries in found:
-                line.running[asyncio.create_task(self._attempt(endpoint, deliveries, sender, line))] = deliveries
-            alerts = {delivery.content.id for deliveries in line.running.values() for delivery in deliveries}
-            next_ms = await store.next_due_ms(connection, line.key, alerts, _vendors(line))
-        if next_ms is None:
-            return LONGEST_SLEEP_S
+                singly, next_ms = await store.due(connection, line.key, now_ms, _vendors(line), room)
+                found = [[one] for one in singly]
+        for deliveries in found:
+            line.running[asyncio.create_task(self._attempt(endpoint, deliveries, sender, line))] = deliveries
+        if next_ms is None or len(line.running) == sender.at_once:
+            return LONGEST_SLEEP_S  # the end of any attempt is a reason to look again
         line.may_wait = True
-        if next_ms == 0 or len(line.running) == sender.at_once:
-            return LONGEST_SLEEP_S
         return min(LONGEST_SLEEP_S, max(0.01, (next_ms - now_ms) / 1000.0))
 
     async def _attempt(self, endpoint: Endpoint, deliveries: Sequence[Delivery], sender: Sender, line: _Line) -> None:
