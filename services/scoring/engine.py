@@ -489,7 +489,7 @@ class Engine:
         plan = self._plan
         began = plan.stopwatch_s()
         at = plan.clock()
-        intake = read_batch(batch.records, plan.home)
+        intake = read_batch(batch.tp.topic, batch.tp.partition, batch.records, plan.home)
         outcome = react_all(
             self._store(),
             batch.tp.partition,
@@ -630,8 +630,8 @@ class Engine:
             self._metrics.events_applied.labels(label).inc(count)
         for rejected in intake.rejected:
             self._metrics.records_rejected.labels(rejected.reason).inc()
-            record = rejected.record
+            origin = rejected.origin
             log.warning(
-                "record_rejected", reason=rejected.reason, topic=record.topic, partition=record.partition, offset=record.offset
+                "record_rejected", reason=rejected.reason, topic=origin.topic, partition=origin.partition, offset=origin.offset
             )
         self._metrics.records_forwarded.inc(len(intake.forwarded))

@@ -5,15 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class SourceRecord(Protocol):
-    """One consumed record; aiokafka's `ConsumerRecord` is one."""
-
-    @property
-    def topic(self) -> str:
-        """Where it was read."""
-
-    @property
-    def partition(self) -> int:
-        """Where it was read."""
+    """One consumed record, as aiokafka parses it. Topic and partition are those of the batch that it came in."""
 
     @property
     def offset(self) -> int:

@@ -396,7 +396,7 @@ class Simulator:
         if admission is not Admission.APPLY:
             return
         at = self._clock()
-        intake = read_batch(batch.records, self._home)
+        intake = read_batch(batch.tp.topic, batch.tp.partition, batch.records, self._home)
         backlog = not self._calm and self._choose.random() < 0.5
         put_off = PutOff(at + timedelta(days=1), reckoning=self._choose.random() < 0.5) if backlog else None
         partition = batch.tp.partition

@@ -27,6 +27,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 from faust.types.transports import TPorTopicSet
 
+from services.scoring.batching.fetching import flat, hand_out_whole_batches
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import FetchedRecords, RecordBatch
 
@@ -73,10 +74,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Any:
         active: Any = _NotEmpty(active_partitions)
+        hand_out_whole_batches(consumer._fetcher)  # noqa: SLF001
         fetched = await super()._fetch_records(consumer, active, timeout=timeout, max_records=max_records)
         ranged = {}
         assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
-        for tp, records in fetched.items():
+        for tp, batches in fetched.items():
+            records = flat(batches)
             # no await since the fetcher moved the position, so it is the end of just these records
             end = max(assignment.state_value(tp).position, records[-1].offset + 1)
             start = min(self._starts.get(tp, records[0].offset), records[0].offset)

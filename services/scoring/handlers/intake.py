@@ -35,9 +35,10 @@ class Accepted(Struct, frozen=True, gc=False):
 
 
 class Rejected(Struct, frozen=True, gc=False):
-    """A record that cannot be used, and why."""
+    """A record that cannot be used, where it lies, and why."""
 
     record: SourceRecord
+    origin: Origin
     reason: Reason
     problems: tuple[Problem, ...]
 
@@ -46,6 +47,7 @@ class Forwarded(Struct, frozen=True, gc=False):
     """An event that lies in another partition than its entity; `partition` is the entity's."""
 
     record: SourceRecord
+    origin: Origin
     partition: int
 
 
@@ -59,14 +61,14 @@ class Intake:
     forwarded: tuple[Forwarded, ...]
 
 
-def read_batch(records: Iterable[SourceRecord], home: Callable[[bytes], int]) -> Intake:
-    """Sort a batch of one partition by entity; `home` tells an entity's partition by its key."""
+def read_batch(topic: str, partition: int, records: Iterable[SourceRecord], home: Callable[[bytes], int]) -> Intake:
+    """Sort a batch of one partition of a topic by entity; `home` tells an entity's partition by its key."""
     inputs: dict[bytes, list[Input]] = {}
     labels: dict[str, int] = {}
     rejected: list[Rejected] = []
     forwarded: list[Forwarded] = []
     for record in records:
-        outcome = read_record(record, home)
+        outcome = read_record(topic, partition, record, home)
         if isinstance(outcome, Accepted):
             known = inputs.get(outcome.key)
             if known is None:
@@ -89,7 +91,8 @@ def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: It
     labels, rejected = dict(intake.labels), list(intake.rejected)
     for item in refused:
         labels[label_of(item)] -= 1
-        rejected.append(Rejected(by_offset[item.origin.offset], "entity_too_large", (Problem("", TOO_LARGE),)))
+        record = by_offset[item.origin.offset]
+        rejected.append(Rejected(record, item.origin, "entity_too_large", (Problem("", TOO_LARGE),)))
     return replace(intake, labels=labels, rejected=tuple(rejected))
 
 
@@ -98,40 +101,41 @@ def label_of(item: Input) -> str:
     return MESSAGE_LABEL if isinstance(item.body, Message) else _LABELS[item.body.type]
 
 
-def read_record(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
+def read_record(
+    topic: str, partition: int, record: SourceRecord, home: Callable[[bytes], int]
+) -> Accepted | Rejected | Forwarded:
     """One record of an input topic or of `neutrality.messages`."""
-    forwarded = record.topic == MESSAGES.name and any(name == FORWARDED_HEADER for name, _ in record.headers)
-    if record.topic == MESSAGES.name and not forwarded:
-        return _read_message(record, home)
+    origin = Origin(topic, partition, record.offset, record.timestamp)
+    forwarded = False
+    if topic == MESSAGES.name:
+        forwarded = bool(record.headers) and any(name == FORWARDED_HEADER for name, _ in record.headers)
+        if not forwarded:
+            return _read_message(record, origin, home)
     try:
         event, json = event_and_json_from_kafka(record.headers, record.value)
     except InvalidEvent as error:
-        return Rejected(record, "invalid_event", error.problems)
+        return Rejected(record, origin, "invalid_event", error.problems)
     key = event.key
     if record.key != key:
-        return _wrong_key(record, event.data.subject)
-    partition = home(key)
-    if partition != record.partition:
+        return _wrong_key(record, origin, event.data.subject)
+    at_home = home(key)
+    if at_home != partition:
         # a forwarded one that is not at home was put there by somebody else: sending it on could go round for ever
-        return _wrong_key(record, event.data.subject) if forwarded else Forwarded(record, partition)
-    return Accepted(key, Input(_origin(record), event, json), _LABELS[event.type])
+        return _wrong_key(record, origin, event.data.subject) if forwarded else Forwarded(record, origin, at_home)
+    return Accepted(key, Input(origin, event, json), _LABELS[event.type])
 
 
-def _read_message(record: SourceRecord, home: Callable[[bytes], int]) -> Accepted | Rejected:
+def _read_message(record: SourceRecord, origin: Origin, home: Callable[[bytes], int]) -> Accepted | Rejected:
     try:
         message = message_from_bytes(record.value)
     except ValueError as error:
-        return Rejected(record, "invalid_message", (Problem("", str(error)),))
+        return Rejected(record, origin, "invalid_message", (Problem("", str(error)),))
     key = message.receiver.encode()
-    if record.key != key or home(key) != record.partition:
-        return _wrong_key(record, message.receiver)
-    return Accepted(key, Input(_origin(record), message), MESSAGE_LABEL)
+    if record.key != key or home(key) != origin.partition:
+        return _wrong_key(record, origin, message.receiver)
+    return Accepted(key, Input(origin, message), MESSAGE_LABEL)
 
 
-def _origin(record: SourceRecord) -> Origin:
-    return Origin(record.topic, record.partition, record.offset, record.timestamp)
-
-
-def _wrong_key(record: SourceRecord, entity: str) -> Rejected:
+def _wrong_key(record: SourceRecord, origin: Origin, entity: str) -> Rejected:
     detail = f"the record's key must be the raw bytes of the entity id {entity!r}"
-    return Rejected(record, "wrong_key", (Problem("/data/subject", detail),))
+    return Rejected(record, origin, "wrong_key", (Problem("/data/subject", detail),))

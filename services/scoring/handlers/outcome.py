@@ -143,8 +143,8 @@ def forwarded_records(forwarded: Iterable[Forwarded]) -> list[OutgoingRecord]:
     """Events on their way to the partition of their entity, with the time at which Kafka took them first."""
     records = []
     for item in forwarded:
-        record = item.record
-        place = f"{record.topic}/{record.partition}/{record.offset}".encode()
+        record, origin = item.record, item.origin
+        place = f"{origin.topic}/{origin.partition}/{origin.offset}".encode()
         headers = (*record.headers, (FORWARDED_HEADER, place))
         records.append(
             OutgoingRecord(MESSAGES.name, item.partition, record.key, record.value, headers, timestamp_ms=record.timestamp)
@@ -157,7 +157,7 @@ def rejected_records(rejected: Iterable[Rejected], partitions: int) -> list[Outg
     return [
         OutgoingRecord(
             REJECTED.name,
-            item.record.partition % partitions,
+            item.origin.partition % partitions,
             item.record.key if item.record.key is None else item.record.key[:MAX_REJECTED_KEY_BYTES],
             rejection_document(item),
             (("content-type", b"application/json"),),
@@ -168,13 +168,13 @@ def rejected_records(rejected: Iterable[Rejected], partitions: int) -> list[Outg
 
 def rejection_document(item: Rejected) -> bytes:
     """The value of a record of `neutrality.rejected`: JSON; bytes as base64, since a rejected record need not be text."""
-    record = item.record
+    record, origin = item.record, item.origin
     return rejection_value(
         "scoring",
         item.reason,
         item.problems,
         record.value,
         record.headers,
-        timestamp_ms=record.timestamp,
-        place=(record.topic, record.partition, record.offset),
+        timestamp_ms=origin.timestamp_ms,
+        place=(origin.topic, origin.partition, origin.offset),
     )

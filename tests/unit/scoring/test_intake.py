@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from neutrality.events.cloudevent import EntityEvent
@@ -13,9 +15,13 @@ def here(_: bytes) -> int:
     return 0
 
 
+def read(record: Consumed, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
+    return read_record(record.topic, record.partition, record, home)
+
+
 def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -> None:
     event = vendor("scale-ai")
-    found = read_record(consumed_event(event, 7), here)
+    found = read(consumed_event(event, 7), here)
     assert isinstance(found, Accepted)
     assert isinstance(found.item.body, EntityEvent)
     assert (found.key, found.label, found.item.body.data) == (b"scale-ai", "entity", event.data)
@@ -28,7 +34,7 @@ def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -
 
 def test_a_message_is_accepted_for_its_receiver() -> None:
     message = Message("released", "meta", "scale-ai", 3)
-    found = read_record(Consumed(MESSAGES.name, 0, 1, b"scale-ai", message_to_bytes(message)), here)
+    found = read(Consumed(MESSAGES.name, 0, 1, b"scale-ai", message_to_bytes(message)), here)
     assert isinstance(found, Accepted)
     assert (found.key, found.label, found.item.body) == (b"scale-ai", "message", message)
 
@@ -51,7 +57,7 @@ def test_a_message_is_accepted_for_its_receiver() -> None:
     ],
 )
 def test_what_cannot_be_used_is_rejected_with_its_reason_and_never_raises(record: Consumed, reason: str) -> None:
-    found = read_record(record, here)
+    found = read(record, here)
     assert isinstance(found, Rejected)
     assert found.reason == reason
     assert found.problems
@@ -61,19 +67,19 @@ def test_an_event_in_another_partition_than_its_entity_is_forwarded_there_once()
     event = vendor("scale-ai")
     home = partition_of(12)
     away = (home(b"scale-ai") + 1) % 12
-    found = read_record(consumed_event(event, 7, partition=away), home)
+    found = read(consumed_event(event, 7, partition=away), home)
     assert isinstance(found, Forwarded)
     assert found.partition == home(b"scale-ai")
     stray = consumed_event(event, 7, partition=away)
     again = Consumed(MESSAGES.name, away, 8, stray.key, stray.value, (*stray.headers, (FORWARDED_HEADER, b"x")))
-    assert isinstance(read_record(again, home), Rejected)
+    assert isinstance(read(again, home), Rejected)
 
 
 def test_a_forwarded_event_is_accepted_at_home() -> None:
     event = vendor("scale-ai")
     record = consumed_event(event, 7)
     forwarded = Consumed(MESSAGES.name, 0, 3, record.key, record.value, (*record.headers, (FORWARDED_HEADER, b"x")))
-    found = read_record(forwarded, here)
+    found = read(forwarded, here)
     assert isinstance(found, Accepted)
     assert isinstance(found.item.body, EntityEvent)
     assert (found.item.body.data, found.item.origin.topic) == (event.data, MESSAGES.name)
@@ -82,7 +88,8 @@ def test_a_forwarded_event_is_accepted_at_home() -> None:
 def test_a_batch_is_merged_per_entity_in_offset_order() -> None:
     first, second, other = stake("meta", "scale-ai", 0.1), stake("meta", "scale-ai", 0.49), vendor("turing")
     garbage = Consumed("neutrality.ownership", 0, 4, b"k", b"garbage")
-    found = read_batch([consumed_event(first, 1), consumed_event(other, 2), consumed_event(second, 3), garbage], here)
+    records = [consumed_event(first, 1), consumed_event(other, 2), consumed_event(second, 3), garbage]
+    found = read_batch("neutrality.ownership", 0, records, here)
     assert {key: [item.origin.offset for item in items] for key, items in found.inputs.items()} == {
         b"scale-ai": [1, 3],
         b"turing": [2],
