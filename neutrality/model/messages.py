@@ -5,9 +5,11 @@ from typing import Final, Literal
 import msgspec
 
 from neutrality.events.assessment import Cause
-from neutrality.model.profile import Link, Profile
+from neutrality.model.profile import Link, Profile, profile_from_json
 
 Kind = Literal["holds", "released", "profile", "repeat"]
+_NOTHING: Final = msgspec.Raw()
+_NULL: Final = b"null"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -31,16 +33,39 @@ class InvalidMessage(ValueError):  # noqa: N818 - the same form as InvalidEvent
     retriable = False
 
 
-_DECODER: Final = msgspec.json.Decoder(Message)
-message_to_bytes: Final = msgspec.json.Encoder().encode
+class _Wire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A message with its profile as JSON, which is the sender's and stays as it is."""
+
+    kind: Kind
+    sender: str
+    receiver: str
+    version: int
+    link: Link | None = None
+    profile: msgspec.Raw = _NOTHING
+    cause: Cause | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Wire)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def message_to_bytes(message: Message) -> bytes:
+    """A message as JSON."""
+    told = message.profile
+    if told is None:
+        return _ENCODER.encode(message)
+    return _ENCODER.encode(
+        _Wire(message.kind, message.sender, message.receiver, message.version, message.link, told.json, message.cause)
+    )
 
 
 def message_from_bytes(value: bytes | None) -> Message:
     """A message from JSON. Raises InvalidMessage."""
     try:
-        message = _DECODER.decode(value or b"")
+        wire = _DECODER.decode(value or b"")
+        told = None if wire.profile is _NOTHING or bytes(wire.profile) == _NULL else profile_from_json(wire.profile)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidMessage(str(error)[:500]) from error
-    if (message.kind == "profile") != (message.profile is not None) or (message.kind == "holds") != (message.link is not None):
-        raise InvalidMessage(f"a message of kind {message.kind!r} with the wrong content")
-    return message
+    if (wire.kind == "profile") != (told is not None) or (wire.kind == "holds") != (wire.link is not None):
+        raise InvalidMessage(f"a message of kind {wire.kind!r} with the wrong content")
+    return Message(wire.kind, wire.sender, wire.receiver, wire.version, wire.link, told, wire.cause)

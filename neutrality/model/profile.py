@@ -4,9 +4,11 @@ msgspec structs: made, compared and written by the ten thousand a second, inside
 """
 
 import math
+from functools import cached_property
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.json import Decoder, Encoder
 
 ViewName = Literal["confirmed", "projected", "low", "high", "foreseen"]
 WHOLE: Final = 1.0 - 1e-6  # a ring of owners loses the terms under the smallest one, so its sum stays a little under 1
@@ -75,13 +77,18 @@ class Affiliation(Struct, frozen=True, gc=False, omit_defaults=True):
         return (self.projected if projected else self.confirmed) if lab in controllers else 0.0
 
 
-class Profile(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What an entity is to those in which it holds something."""
+class Profile(Struct, frozen=True, omit_defaults=True, dict=True):
+    """What an entity is to those in which it holds something. Its JSON is made once: it goes to every subject, and into every state there."""
 
     name: str | None = None
     group: str | None = None
     labs: dict[str, LabExposure] | None = None
     affiliations: tuple[Affiliation, ...] = ()
+
+    @cached_property
+    def json(self) -> Raw:
+        """The profile as JSON."""
+        return Raw(_encode(self))
 
     def exposure(self, lab: str, view: ViewName) -> Exposure:
         """A lab's exposure in this entity; none if it has none."""
@@ -100,7 +107,16 @@ class Profile(Struct, frozen=True, gc=False, omit_defaults=True):
         return next(whole, None)
 
 
+_encode: Final = Encoder().encode
+_decode: Final = Decoder(Profile).decode
 EMPTY_PROFILE: Final = Profile()
+
+
+def profile_from_json(value: Raw) -> Profile:
+    """A profile, which keeps this JSON. Raises msgspec.DecodeError."""
+    profile = _decode(value)
+    profile.__dict__["json"] = value
+    return profile
 
 
 class Tie(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -14,6 +14,7 @@ same versions, because it may have been lost. A repeat on its way is recognised 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -29,7 +30,7 @@ from neutrality.model.facts import Facts, exposures
 from neutrality.model.messages import Message, message_from_bytes, message_to_bytes
 from neutrality.model.methodology import Methodology
 from neutrality.model.picture import Picture
-from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile
+from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile, profile_from_json
 
 T = TypeVar("T")
 
@@ -61,16 +62,21 @@ class Versioned(Struct, Generic[T], frozen=True, gc=False, omit_defaults=True):
 NO_PROFILE: Final = Versioned(0, EMPTY_PROFILE)
 
 
-class Published(Struct, frozen=True, gc=False):
+class Published(Struct, frozen=True, dict=True):
     """What was last said of a vendor: the scores under their version, what stood before, and the event behind the change.
 
-    The digest of the content's JSON tells after a restart whether the same was said before.
+    The digest of the content's JSON tells after a restart whether the same was said before. Its own JSON is made once.
     """
 
     scores: Earlier
     digest: str
     cause: Cause | None = None
     before: Earlier | None = None
+
+    @cached_property
+    def json(self) -> Raw:
+        """All of it as JSON."""
+        return Raw(_ENCODER.encode(self))
 
     def complete(self, content: Assessment) -> Assessment:
         """The assessment, from its content."""
@@ -482,17 +488,35 @@ def _with_controllers(links: Mapping[str, Link], profile: Profile | None) -> Map
     }
 
 
+_NOTHING: Final = Raw()
+
+
+class _KeptProfile(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A `Versioned[Profile]` in a state."""
+
+    version: int
+    value: Raw = _NOTHING
+
+
+def _kept(profile: Versioned[Profile]) -> _KeptProfile:
+    return _KeptProfile(profile.version, _NOTHING if profile.value is None else profile.value.json)
+
+
+def _unkept(kept: _KeptProfile) -> Versioned[Profile]:
+    return Versioned(kept.version, None if kept.value is _NOTHING else profile_from_json(kept.value))
+
+
 class _State(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A vertex as it goes to the changelog. Events stay the JSON that they came as, and are read when they are asked for."""
+    """A vertex as it goes to the changelog. Events and profiles stay the JSON that they came as."""
 
     entity: str
     version: int = 0
     reports: dict[str, tuple[int, Raw]] = {}
     corrections: dict[str, Raw] = {}
-    profiles: dict[str, Versioned[Profile]] = {}
+    profiles: dict[str, _KeptProfile] = {}
     held: dict[str, Versioned[Link]] = {}
     links: dict[str, Versioned[Link]] = {}
-    profile: Versioned[Profile] = NO_PROFILE
+    profile: _KeptProfile = _KeptProfile(0, EMPTY_PROFILE.json)
     published: Published | None = None
     next_change: datetime | None = None
     owed: Owed | None = None
@@ -513,11 +537,11 @@ def vertex_to_bytes(vertex: Vertex) -> bytes:
             version=vertex.version,
             reports={key: report.stored for key, report in dossier.reports.items()},
             corrections={key: Raw(event_to_json(event)) for key, event in dossier.corrections.items()},
-            profiles=vertex.profiles,  # type: ignore[arg-type]  # a mapping that nobody writes to
-            held=vertex.held,  # type: ignore[arg-type]
+            profiles={party: _kept(profile) for party, profile in vertex.profiles.items()},
+            held=vertex.held,  # type: ignore[arg-type]  # a mapping that nobody writes to
             links=vertex.links,  # type: ignore[arg-type]
-            profile=vertex.profile,
-            published=vertex.published,
+            profile=_kept(vertex.profile),
+            published=None if vertex.published is None else vertex.published.json,  # type: ignore[arg-type]
             next_change=vertex.next_change,
             owed=vertex.owed,
             unsaid=vertex.unsaid,
@@ -539,10 +563,10 @@ def vertex_from_bytes(value: bytes) -> Vertex:
             },
             {key: event_from_json(event) for key, event in state.corrections.items()},
         ),
-        profiles=state.profiles,
+        profiles={party: _unkept(kept) for party, kept in state.profiles.items()},
         held=state.held,
         links=state.links,
-        profile=state.profile,
+        profile=_unkept(state.profile),
         published=state.published,
         next_change=state.next_change,
         owed=state.owed,
