@@ -30,10 +30,11 @@ from neutrality.broker.kafka import ensure_topics
 from neutrality.events.cloudevent import Event, event_from_document
 from neutrality.model.messages import Message
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Input, Origin, Vertex, react, vertex_to_bytes
+from neutrality.model.vertex import Input, Origin, Vertex, core_to_bytes, react, reports_to_bytes
 from neutrality.topics import DEFAULT_PARTITIONS, MESSAGES, OWNERSHIP
 from services.scoring.fencing import claim_record, state_headers
 from services.scoring.partitions import partition_of
+from services.scoring.pieces import piece_key
 from services.scoring.settings import ScoringSettings
 from services.scoring.topics import changelog_topic
 
@@ -126,13 +127,16 @@ def states(random: Random, entities: int, claims: int) -> Iterator[tuple[bytes, 
 
 
 def changelog_records(entities: int, claims: int) -> Iterator[Written]:
-    """The changelog, from each partition's claim on; every other state stands twice."""
+    """The changelog, from each partition's claim on: each report a piece of its own, as if it had come alone; every other core stands twice."""
     home = partition_of(DEFAULT_PARTITIONS)
     for partition in range(DEFAULT_PARTITIONS):
         claim = claim_record(CHANGELOG, partition, 1)
         yield Written(CHANGELOG, partition, claim.key, claim.value, claim.headers)
     for number, (key, vertex) in enumerate(states(Random(1), entities, claims)):
-        record = Written(CHANGELOG, home(key), key, vertex_to_bytes(vertex), state_headers(1, vertex.next_change))
+        for name, report in vertex.reports.items():
+            piece = reports_to_bytes({name: report})
+            yield Written(CHANGELOG, home(key), piece_key(key, piece), piece, state_headers(1, None))
+        record = Written(CHANGELOG, home(key), key, core_to_bytes(vertex), state_headers(1, vertex.next_change))
         yield from [record] * (1 + number % 2)
 
 
@@ -173,7 +177,7 @@ def text(claims: int, entities: int, size: Size, starts: Sequence[Start]) -> str
     return (
         "## Recovery: from a worker's start to its being ready\n\n"
         f"{claims:,} claims of {entities:,} entities: a changelog of {size.records:,} records with {size.value_bytes / 2**20:,.0f} MiB of "
-        f"values in {DEFAULT_PARTITIONS} partitions, half of the states in it twice; {machine()}.\n\n{markdown_table(COLUMNS, rows)}\n"
+        f"values in {DEFAULT_PARTITIONS} partitions, each claim by itself, half of the cores twice; {machine()}.\n\n{markdown_table(COLUMNS, rows)}\n"
     )
 
 

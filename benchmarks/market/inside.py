@@ -68,7 +68,7 @@ PARTS: Final[Mapping[str, Sequence[Any]]] = {
     "standing of claims: which count, how far": (dossier, claims, evidence, picture),
     "exposure: the four channels and the profile": (facts, ownership, votes, governance, revenue, profile, views),
     "assess: scores, outlook, attribution, notes": (assessment, explanation),
-    "write: states as JSON": (vertex.vertex_to_bytes, outcome.state_records),
+    "write: states as JSON": (vertex.core_to_bytes, vertex.reports_to_bytes, outcome.state_records),
     "write: scores and messages as JSON": (assessments, outcome.result_records),
 }
 

@@ -31,6 +31,7 @@ class Report:
 
     `by_effect` orders what is in force: (effective time, recorded time, event); `by_record` what was told: (recorded time, effective time,
     event). `is_end`: it tells the end of the claimed state; a role that names where the person goes does so before it is terminated.
+    `kept`: whoever stores vertices has stored this report by itself.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Report:
         "in_force",
         "is_denial",
         "is_end",
+        "kept",
     )
 
     def __init__(self, event: Event, accepted_ms: int, json: bytes | None = None) -> None:
@@ -61,6 +63,7 @@ class Report:
         self._value: tuple[object, ...] | None = None
         self._json = json
         self._stored: tuple[int, Raw] | None = None
+        self.kept = False
 
     def __eq__(self, other: object) -> bool:
         """The same event, accepted at the same time."""

@@ -63,7 +63,7 @@ class Dossier:
                     corrections[key] = event if known_correction is None else _settle(known_correction, event)
                 continue
             known = reports.get(key) or self.reports.get(key)
-            settled = Report(event, accepted_ms, json) if known is None else _settle_report(known, event, accepted_ms)
+            settled = Report(event, accepted_ms, json) if known is None else settle_report(known, event, accepted_ms)
             if settled is not known:
                 reports[key] = settled
                 touched |= {event.data.claim_id, settled.data.claim_id, (known or settled).data.claim_id}
@@ -103,7 +103,8 @@ def _settle(one: Event, other: Event) -> Event:
     return max(one, other, key=lambda event: (event.revision or 0, event.time, event.model_dump_json()))
 
 
-def _settle_report(known: Report, event: Event, accepted_ms: int) -> Report:
+def settle_report(known: Report, event: Event, accepted_ms: int) -> Report:
+    """Of two reports under one (source, id) the one that stands, accepted when the first was."""
     settled = known.event if known.event == event else _settle(known.event, event)
     earliest = min(known.accepted_ms, accepted_ms)
     return known if settled is known.event and earliest == known.accepted_ms else Report(settled, earliest)

@@ -36,6 +36,7 @@ from services.scoring.handlers.outcome import (
     state_records,
 )
 from services.scoring.partitions import partition_of
+from services.scoring.pieces import entity_of
 from services.scoring.records import OutgoingRecord
 from services.scoring.ticks import Arrears, Marks, TickSchedule
 from tests.support.claimsets import START, Taken
@@ -82,11 +83,17 @@ class Kafka:
         return found
 
 
+def in_one(key: bytes, core: bytes, found: Mapping[bytes, bytes]) -> Vertex:
+    """The vertex of a core, with those of the pieces found that are its own."""
+    return vertex_from_bytes(core, [piece for name, piece in found.items() if entity_of(name) == key])
+
+
 class States:
     """Vertices by partition and key, with the last changelog offset of each partition. What is replayed stays bytes until it is asked for."""
 
     def __init__(self) -> None:
         self._held: dict[int, dict[bytes, Vertex | bytes]] = {}
+        self._pieces: dict[int, dict[bytes, bytes]] = {}
         self.offsets: dict[int, int] = {}
 
     def get(self, partition: int, key: bytes) -> Vertex | None:
@@ -94,26 +101,29 @@ class States:
         held = self._held.get(partition, {})
         state = held.get(key)
         if isinstance(state, bytes):
-            state = held[key] = vertex_from_bytes(state)
+            state = held[key] = in_one(key, state, self._pieces.get(partition, {}))
         return state
 
-    def put(self, partition: int, states: Mapping[bytes, Vertex], last: int) -> None:
+    def put(self, partition: int, outcome: Outcome, last: int) -> None:
         """Keep states that the changelog has, up to this offset."""
-        self._held.setdefault(partition, {}).update(states)
+        self._held.setdefault(partition, {}).update(outcome.states)
+        found = {key: state.value for key, state in outcome.encoded.items() if entity_of(key) is not None}
+        self._pieces.setdefault(partition, {}).update(found)
         self.offsets[partition] = last
 
     def replay(self, partition: int, log: Sequence[Consumed]) -> None:
         """Take in what is new in the changelog: the last record of a key stands."""
-        held = self._held.setdefault(partition, {})
+        held, pieces = self._held.setdefault(partition, {}), self._pieces.setdefault(partition, {})
         for record in log[self.offsets.get(partition, -1) + 1 :]:
             if record.key is not None and record.value is not None:
-                held[record.key] = record.value
+                (held if entity_of(record.key) is None else pieces)[record.key] = record.value
         self.offsets[partition] = len(log) - 1
 
     def keep_only(self, partitions: frozenset[int]) -> None:
         """Forget the others: another worker writes them now."""
         for partition in self._held.keys() - partitions:
             del self._held[partition]
+            self._pieces.pop(partition, None)
             self.offsets.pop(partition, None)
 
     def next_changes(self) -> Iterator[tuple[int, bytes, datetime | None]]:
@@ -190,7 +200,8 @@ class Simulator:
 
     def vertices(self) -> dict[str, Vertex]:
         """What a new worker would recover."""
-        return {k.decode(): vertex_from_bytes(v) for k, v in self.kafka.newest(CHANGELOG, self._partitions).items()}
+        found = self.kafka.newest(CHANGELOG, self._partitions)
+        return {key.decode(): in_one(key, value, found) for key, value in found.items() if entity_of(key) is None}
 
     def published(self) -> dict[str, list[Assessment]]:
         """All that was ever said of each vendor, in the order of the log."""
@@ -438,7 +449,7 @@ class Simulator:
             ]
             self._perhaps_crash("after the changelog")
             assert first == known + 1, "two owners at once"
-            worker.store.put(partition, outcome.states, last)
+            worker.store.put(partition, outcome, last)
             worker.marks.written(partition, outcome.states)
             for key, vertex in outcome.states.items():
                 worker.ticks.set(partition, key, vertex.next_change)

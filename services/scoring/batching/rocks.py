@@ -1,8 +1,8 @@
 """Vertices in RocksDB (through rocksdict), with the decoded ones last used in memory. One database a worker.
 
-Keys: `m` partition -> how far it is known; and after `s`, `d` or `r` and the partition, an entity's key -> its state; when it wants to be
-looked at again (absent: never; empty: its state tells); nothing, if a refused record hides its state in the changelog. All that one batch
-changes is one write batch, made after Kafka has the records, so the database is at every time the changelog up to one offset.
+Keys: `m` partition -> how far it is known; and after `s`, `d` or `r` and the partition, an entity's key -> its state, whose pieces follow it;
+when it wants to be looked at again (absent: never; empty: its state tells); nothing, if a refused record hides it in the changelog. All that one
+batch changes is one write batch, made after Kafka has the records, so the database is at every time the changelog up to one offset.
 
 A start goes on from there. Of a compacted log that loses nothing but deletions whose tombstones have been dropped in the meantime, which Kafka
 does not do before `delete.retention.ms`. So a partition that was last known to the end of its log longer ago than `RESUMED_WITHIN` is replayed
@@ -23,6 +23,7 @@ from rocksdict import Options, Rdict, WriteBatch
 from neutrality.model.vertex import Vertex, vertex_from_bytes
 from services.scoring.batching.store import Held, Vertices, told
 from services.scoring.fencing import State
+from services.scoring.pieces import entity_of, pieces_prefix
 
 RESUMED_WITHIN: Final = timedelta(hours=12)  # well below `topics.TOMBSTONES_FOR`
 DEFAULT_CACHED: Final = 50_000
@@ -80,7 +81,8 @@ class RocksVertices(Vertices):
         value = self._db.get(_place(_STATE, partition, key))
         if value is None:
             return None
-        vertex = vertex_from_bytes(value)
+        pieces = self._from(_place(_STATE, partition, pieces_prefix(key)))
+        vertex = vertex_from_bytes(value, [piece for _, piece in pieces])
         self._remember(place, vertex)
         return vertex
 
@@ -173,7 +175,7 @@ class RocksVertices(Vertices):
     def _keep_replayed(self, partition: int, held: Held, states: Mapping[bytes, State | None]) -> None:
         self._write(partition, held, states)
         for key in states:
-            self._cache.pop((partition, key), None)
+            self._cache.pop((partition, entity_of(key) or key), None)
 
     def _keep_held(self, partition: int, held: Held) -> None:
         self._at_end_s[partition] = self._wall_clock_s()
@@ -185,7 +187,7 @@ class RocksVertices(Vertices):
         for key, state in states.items():
             place, due = _place(_STATE, partition, key), _place(_DUE, partition, key)
             known = place in self._db
-            count += (state is not None) - known
+            count += ((state is not None) - known) * (entity_of(key) is None)
             if state is None:
                 changes.delete(place)
                 changes.delete(due)

@@ -21,9 +21,10 @@ from faust.stores.memory import Store as FaustMemoryStore
 from faust.types import TP, EventT
 from faust.types.stores import StoreT
 
-from neutrality.model.vertex import Vertex, vertex_from_bytes, vertex_to_bytes
+from neutrality.model.vertex import Vertex, core_to_bytes, reports_to_bytes, vertex_from_bytes, vertex_to_bytes
 from services.scoring.batching.records import RecordBatch
 from services.scoring.fencing import CLAIM_KEY, State, read_headers
+from services.scoring.pieces import entity_of, pieces_prefix
 
 _NOTHING: Final = -1
 _BUFFERED_BATCHES: Final = 2  # Faust's default of 1,000, meant for single records, would hold a whole changelog in memory
@@ -54,11 +55,11 @@ class Vertices(ABC):
 
     @abstractmethod
     def put(self, partition: int, states: Mapping[bytes, Vertex], encoded: Mapping[bytes, State]) -> None:
-        """Keep states that the changelog has; `encoded` as they stand there."""
+        """Keep states that the changelog has; `encoded` as they stand there, in pieces."""
 
     @abstractmethod
     def state(self, partition: int, key: bytes) -> State | None:
-        """The state of an entity as it belongs into the changelog. Raises ValueError if it cannot be read."""
+        """The state of an entity, or a piece of one, as it belongs into the changelog. Raises ValueError if it cannot be read."""
 
     @abstractmethod
     def next_changes(self) -> Iterator[tuple[int, bytes, datetime | None]]:
@@ -181,16 +182,19 @@ class PartitionedVertices(Vertices):
     """Vertices in memory. What is replayed stays bytes until it is asked for."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Hold nothing. Pieces are held by entity, as long as it was not asked for."""
         super().__init__()
         self._states: dict[int, dict[bytes, Vertex | State]] = {}
+        self._pieces: dict[int, dict[bytes, dict[bytes, bytes]]] = {}
 
     def get(self, partition: int, key: bytes) -> Vertex | None:
         """The vertex of an entity; None if it is new."""
         held = self._states.get(partition, {})
         state = held.get(key)
         if isinstance(state, State):
-            state = held[key] = vertex_from_bytes(state.value)
+            pieces = self._pieces.get(partition, {}).get(key, {})
+            state = held[key] = vertex_from_bytes(state.value, pieces.values())
+            self._pieces.get(partition, {}).pop(key, None)
         return state
 
     def put(self, partition: int, states: Mapping[bytes, Vertex], encoded: Mapping[bytes, State]) -> None:
@@ -201,10 +205,20 @@ class PartitionedVertices(Vertices):
 
     def state(self, partition: int, key: bytes) -> State | None:
         """The state of an entity as it belongs into the changelog."""
+        entity = entity_of(key)
+        if entity is not None:
+            piece = self._pieces.get(partition, {}).get(entity, {}).get(key)
+            if piece is None:
+                known = self._states.get(partition, {}).get(entity)
+                piece = reports_to_bytes(known.reports) if isinstance(known, Vertex) else None  # all are more than enough
+            return None if piece is None else State(piece, None)
         state = self._states.get(partition, {}).get(key)
         if isinstance(state, State):
             return told(state)
-        return None if state is None else State(vertex_to_bytes(state), state.next_change)
+        if state is None:
+            return None
+        in_pieces = bool(state.reports) and all(report.kept for report in state.reports.values())
+        return State(core_to_bytes(state) if in_pieces else vertex_to_bytes(state), state.next_change)
 
     def next_changes(self) -> Iterator[tuple[int, bytes, datetime | None]]:
         """When the vertices want to be looked at again."""
@@ -218,15 +232,26 @@ class PartitionedVertices(Vertices):
 
     def _keep_replayed(self, partition: int, held: Held, states: Mapping[bytes, State | None]) -> None:
         del held
-        kept = self._states.setdefault(partition, {})
+        kept, pieces = self._states.setdefault(partition, {}), self._pieces.setdefault(partition, {})
         for key, state in states.items():
-            if state is None:
+            entity = entity_of(key)
+            known = kept.get(key if entity is None else entity)
+            if isinstance(known, Vertex):  # back to bytes, to be read with what is new
+                name = known.entity.encode()
+                kept[name] = State(core_to_bytes(known), known.next_change)
+                pieces.setdefault(name, {})[pieces_prefix(name)] = reports_to_bytes(known.reports)
+            if entity is None and state is None:
                 kept.pop(key, None)
-            else:
+            elif entity is None and state is not None:
                 kept[key] = state
+            elif entity is not None and state is None:
+                pieces.get(entity, {}).pop(key, None)
+            elif entity is not None and state is not None:
+                pieces.setdefault(entity, {})[key] = state.value
 
     def _forget(self, partition: int) -> None:
         self._states.pop(partition, None)
+        self._pieces.pop(partition, None)
 
 
 def told(state: State) -> State:

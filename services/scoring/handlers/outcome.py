@@ -15,10 +15,21 @@ from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.rejected import rejection_value
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react, vertex_to_bytes
+from neutrality.model.vertex import (
+    Input,
+    Message,
+    PutOff,
+    Said,
+    Vertex,
+    core_to_bytes,
+    message_to_bytes,
+    react,
+    reports_to_bytes,
+)
 from neutrality.topics import FORWARDED_HEADER, LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.fencing import State, state_headers
 from services.scoring.handlers.intake import Forwarded, Rejected
+from services.scoring.pieces import piece_key
 from services.scoring.records import OutgoingRecord
 
 MAX_STATE_BYTES: Final = LARGE_RECORD_BYTES - 64 * 1024  # key, headers and the batch around it need a little
@@ -34,9 +45,9 @@ class States(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a batch or a tick led to. `encoded` are the states as they go to the changelog; `refused` inputs changed nothing: no room.
+    """What a batch or a tick led to. `encoded` is what goes to the changelog, by key: for each state its new piece, if any, and its core.
 
-    `marked` are the entities whose states are encoded as not said yet, see `cleared`.
+    `refused` inputs changed nothing: no room. `marked` are the entities whose states are encoded as not said yet, see `cleared`.
     """
 
     states: dict[bytes, Vertex]
@@ -63,8 +74,8 @@ def react_all(
 ) -> Outcome:
     """Let each entity react once to all its inputs; an entity without inputs gets a tick. Nothing is stored yet.
 
-    An entity whose state would pass MAX_STATE_BYTES takes what still fits, in order, and refuses the rest: Kafka would not take the state, and
-    the worker would come back to it for ever.
+    An entity whose state would pass MAX_STATE_BYTES in all its pieces takes what still fits, in order, and refuses the rest: Kafka would not take
+    the state, and the worker would come back to it for ever.
     """
     changed: dict[bytes, Vertex] = {}
     encoded: dict[bytes, State] = {}
@@ -82,7 +93,7 @@ def react_all(
                 continue
             speaks = not part and (reaction.said is not None or bool(reaction.messages))
             state = _encoded(reaction.vertex, at if speaks else None)
-            if len(state.value) > MAX_STATE_BYTES:
+            if len(state.value) + _reports_bytes(reaction.vertex) > MAX_STATE_BYTES:
                 middle = len(part) // 2
                 if middle:
                     parts += [part[middle:], part[:middle]]
@@ -92,20 +103,39 @@ def react_all(
             if speaks:
                 marked.append(key)
             vertex = changed[key] = reaction.vertex
-            encoded[key] = state
+            _add(encoded, key, vertex, state)
             messages += reaction.messages
             said += [] if reaction.said is None else [reaction.said]
     return Outcome(changed, encoded, tuple(messages), tuple(said), tuple(refused), tuple(marked))
 
 
+def _add(encoded: dict[bytes, State], key: bytes, vertex: Vertex, core: State) -> None:
+    """Note what is to be written of a state: the reports that are in no piece yet, then the core.
+
+    They count as kept from now on: if they cannot be written, this worker ends, and nothing that it has in memory outlives it.
+    """
+    unkept = {name: report for name, report in vertex.reports.items() if not report.kept}
+    if unkept:
+        piece = reports_to_bytes(unkept)
+        encoded[piece_key(key, piece)] = State(piece, None)
+        encoded.pop(key, None)  # the core comes last
+        for report in unkept.values():
+            report.kept = True
+    encoded[key] = core
+
+
+def _reports_bytes(vertex: Vertex) -> int:
+    return sum([len(report.json) for report in vertex.reports.values()])
+
+
 def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
-    """A state as it goes to the changelog.
+    """A state's core as it goes to the changelog.
 
     What a tick led to is lost if the worker is cut off before it is said, since no record will be read again: whoever recovers the state
     finds it marked, and due at once.
     """
     kept = vertex if ticked_at is None else structs.replace(vertex, unsaid=True, next_change=ticked_at)
-    return State(vertex_to_bytes(kept), kept.next_change)
+    return State(core_to_bytes(kept), kept.next_change)
 
 
 def cleared(states: States, partition: int, keys: Iterable[bytes]) -> Outcome:
@@ -114,7 +144,10 @@ def cleared(states: States, partition: int, keys: Iterable[bytes]) -> Outcome:
     Without those that were read back since, with their mark: their next reaction says what it says again.
     """
     found = {key: vertex for key in keys if (vertex := states.get(partition, key)) is not None and not vertex.unsaid}
-    return Outcome(found, {key: _encoded(vertex, None) for key, vertex in found.items()}, (), ())
+    encoded: dict[bytes, State] = {}
+    for key, vertex in found.items():
+        _add(encoded, key, vertex, _encoded(vertex, None))
+    return Outcome(found, encoded, (), ())
 
 
 def state_records(outcome: Outcome, changelog: str, partition: int, epoch: int) -> list[OutgoingRecord]:
