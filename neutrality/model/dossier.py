@@ -32,7 +32,7 @@ class _Kept:
 class Dossier:
     """Reports and corrections of one entity, each by `source` and `id` with a line feed between."""
 
-    __slots__ = ("_kept", "_touched", "corrections", "reports")
+    __slots__ = ("_kept", "_size_bytes", "_touched", "corrections", "reports")
 
     def __init__(self, reports: Mapping[str, Report] | None = None, corrections: Mapping[str, Event] | None = None) -> None:
         """Keep what is known."""
@@ -40,6 +40,14 @@ class Dossier:
         self.corrections: Final[Mapping[str, Event]] = corrections or {}
         self._kept: _Kept | None = None
         self._touched: frozenset[str] = frozenset()
+        self._size_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What all reports take as JSON."""
+        if self._size_bytes is None:
+            self._size_bytes = sum([len(report.json) for report in self.reports.values()])
+        return self._size_bytes
 
     def __eq__(self, other: object) -> bool:
         """The same reports and corrections."""
@@ -70,6 +78,8 @@ class Dossier:
         if not reports and not corrections:
             return self
         found = Dossier({**self.reports, **reports}, {**self.corrections, **corrections} if corrections else self.corrections)
+        if self._size_bytes is not None and self.reports.keys().isdisjoint(reports):
+            found._size_bytes = self._size_bytes + sum([len(report.json) for report in reports.values()])
         if not corrections:
             found._kept, found._touched = self._kept, self._touched | touched
         return found

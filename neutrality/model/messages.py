@@ -9,7 +9,6 @@ from neutrality.model.profile import Link, Profile, profile_from_json
 
 Kind = Literal["holds", "released", "profile", "repeat"]
 _NOTHING: Final = msgspec.Raw()
-_NULL: Final = b"null"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -63,9 +62,9 @@ def message_from_bytes(value: bytes | None) -> Message:
     """A message from JSON. Raises InvalidMessage."""
     try:
         wire = _DECODER.decode(value or b"")
-        told = None if wire.profile is _NOTHING or bytes(wire.profile) == _NULL else profile_from_json(wire.profile)
+        told = profile_from_json(wire.profile) if wire.kind == "profile" else None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidMessage(str(error)[:500]) from error
-    if (wire.kind == "profile") != (told is not None) or (wire.kind == "holds") != (wire.link is not None):
+    if (told is None and wire.profile is not _NOTHING) or (wire.kind == "holds") != (wire.link is not None):
         raise InvalidMessage(f"a message of kind {wire.kind!r} with the wrong content")
     return Message(wire.kind, wire.sender, wire.receiver, wire.version, wire.link, told, wire.cause)

@@ -247,23 +247,25 @@ def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
     events: list[tuple[Event, int, bytes | None]] = []
     profiles: dict[str, Versioned[Profile]] = {}
     held: dict[str, Versioned[Link]] = {}
-    applied = dict(vertex.applied)
+    before = vertex.applied
+    applied = dict(before)
     again = vertex.unsaid
     for item in inputs:
         origin, body = item.origin, item.body
-        last = vertex.applied.get(origin.topic, -1)
-        again = again or origin.offset <= last
-        if origin.offset > applied.get(origin.topic, -1):
-            applied[origin.topic] = origin.offset
+        topic, offset = origin.topic, origin.offset
+        if offset <= before.get(topic, -1):
+            again = True
+        elif offset > applied.get(topic, -1):
+            applied[topic] = offset
         if isinstance(body, Message):
             if body.receiver != vertex.entity:
                 raise ValueError(f"a message for {body.receiver!r} was given to {vertex.entity!r}")
             if body.kind == "profile":
-                _keep(vertex.profiles, profiles, body.sender, Versioned(body.version, body.profile))
+                _keep(vertex.profiles, profiles, body.sender, body.version, body.profile)
             elif body.kind == "repeat":
                 again = True
             else:
-                _keep(vertex.held, held, body.sender, Versioned(body.version, body.link))
+                _keep(vertex.held, held, body.sender, body.version, body.link)
             continue
         if body.data.subject != vertex.entity:
             raise ValueError(f"an event about {body.data.subject!r} was given to {vertex.entity!r}")
@@ -273,16 +275,16 @@ def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
     return _News(dossier, profiles, held, applied, _cause(inputs), again, anything)
 
 
-def _keep(known: Mapping[str, Versioned[T]], new: dict[str, Versioned[T]], sender: str, found: Versioned[T]) -> None:
+def _keep(known: Mapping[str, Versioned[T]], new: dict[str, Versioned[T]], sender: str, version: int, told: T | None) -> None:
     last = new.get(sender) or known.get(sender)
-    if last is None or found.version > last.version:
-        new[sender] = found
+    if last is None or version > last.version:
+        new[sender] = Versioned(version, told)
 
 
 def _cause(inputs: Sequence[Input]) -> Cause | None:
     """The newest input record behind a batch."""
     newest: tuple[int, str, int, int] | None = None
-    found: Cause | None = None
+    found: Input | None = None
     for item in inputs:
         body = item.body
         if isinstance(body, Message):
@@ -290,17 +292,17 @@ def _cause(inputs: Sequence[Input]) -> Cause | None:
             if cause is None:
                 continue
             order = (cause.accepted_ms, cause.topic, cause.partition, cause.offset)
-            if newest is None or order > newest:
-                newest, found = order, cause
-            continue
-        origin = item.origin
-        order = (origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
+        else:
+            origin = item.origin
+            order = (origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
         if newest is None or order > newest:
-            newest = order
-            found = Cause(
-                body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms, body.traceparent
-            )
-    return found
+            newest, found = order, item
+    if found is None:
+        return None
+    body, origin = found.body, found.origin
+    if isinstance(body, Message):
+        return body.cause
+    return Cause(body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms, body.traceparent)
 
 
 def _newer(one: Cause | None, other: Cause | None) -> Cause | None:

@@ -31,8 +31,8 @@ from services.scoring.results import KafkaScoresTopic
 from services.scoring.settings import ScoringSettings
 
 SOURCES: Final = (OWNERSHIP.name, CONTRACTS.name, MESSAGES.name)
-MAX_FETCH_BYTES: Final = 4 * 1024 * 1024  # a partition; some 5,000 events
-QUEUED_BATCHES: Final = 8  # batches between fetch and engine: at most 40,000 records in memory
+MAX_FETCH_BYTES: Final = 6 * 1024 * 1024  # a partition; some 10,000 events
+QUEUED_BATCHES: Final = 8  # batches between fetch and engine: at most 80,000 records in memory
 HEARTBEATS_PER_SESSION: Final = 3
 BEATS_PER_SESSION: Final = 10
 

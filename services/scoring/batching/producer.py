@@ -36,7 +36,7 @@ class BatchProducer(FaustProducer):
         """
         by_partition: dict[tuple[str, int], list[OutgoingRecord]] = {}
         for record in records:
-            place = record[:2]  # topic and partition; a TP for each record would take longer than to append it
+            place = (record.topic, record.partition)  # a TP for each record would take longer than to append it
             rows = by_partition.get(place)
             if rows is None:
                 rows = by_partition[place] = []
@@ -72,8 +72,9 @@ def _fill(batch: Any, records: Sequence[OutgoingRecord], first: int) -> int:
     """
     append = batch._builder.append  # noqa: SLF001
     count = 0
-    for _, _, key, value, headers, timestamp_ms in islice(records, first, None):
-        if append(count, timestamp_ms, key, value, list(headers) if headers else _NO_HEADERS) is None:
+    for record in islice(records, first, None):
+        headers = list(record.headers) if record.headers else _NO_HEADERS
+        if append(count, record.timestamp_ms, record.key, record.value, headers) is None:
             break
         count += 1
     batch._relative_offset = count  # noqa: SLF001

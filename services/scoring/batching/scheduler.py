@@ -12,7 +12,7 @@ from faust.types import TP
 
 from services.scoring.batching.records import FetchedRecords, RecordBatch
 
-MAX_BATCH_RECORDS: Final = 5_000  # a second or two of work with the real model, well below a session: a rebalance waits for it
+MAX_BATCH_RECORDS: Final = 10_000  # a second or two of work with the real model, well below a session: a rebalance waits for it
 
 
 class BatchScheduler(DefaultSchedulingStrategy):

@@ -93,7 +93,7 @@ def react_all(
                 continue
             speaks = not part and (reaction.said is not None or bool(reaction.messages))
             state = _encoded(reaction.vertex, at if speaks else None)
-            if len(state.value) + _reports_bytes(reaction.vertex) > MAX_STATE_BYTES:
+            if len(state.value) + reaction.vertex.dossier.size_bytes > MAX_STATE_BYTES:
                 middle = len(part) // 2
                 if middle:
                     parts += [part[middle:], part[:middle]]
@@ -122,10 +122,6 @@ def _add(encoded: dict[bytes, State], key: bytes, vertex: Vertex, core: State) -
         for report in unkept.values():
             report.kept = True
     encoded[key] = core
-
-
-def _reports_bytes(vertex: Vertex) -> int:
-    return sum([len(report.json) for report in vertex.reports.values()])
 
 
 def _encoded(vertex: Vertex, ticked_at: datetime | None) -> State:
