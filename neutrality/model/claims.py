@@ -10,7 +10,7 @@ From the reports that are not retracted two may stand:
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, cast
 
 from msgspec import Raw, Struct
@@ -30,8 +30,9 @@ class Report:
     """One event about a claim (never a correction), and when Kafka first had it (ms since 1970). What is asked often is kept beside it.
 
     `by_effect` orders what is in force: (effective time, recorded time, event); `by_record` what was told: (recorded time, effective time,
-    event). `is_end`: it tells the end of the claimed state; a role that names where the person goes does so before it is terminated.
-    `kept`: whoever stores vertices has stored this report by itself.
+    event). `effective` and `ends`: when it takes effect, and when its term ends, if it has one. All of them in UTC: datetimes of one zone compare
+    thirty times as fast as those that pydantic reads. `is_end`: it tells the end of the claimed state; a role that names where a person goes does so
+    before it is terminated. `kept`: whoever stores vertices has stored this report by itself.
     """
 
     __slots__ = (
@@ -42,6 +43,8 @@ class Report:
         "by_effect",
         "by_record",
         "data",
+        "effective",
+        "ends",
         "event",
         "in_force",
         "is_denial",
@@ -54,12 +57,15 @@ class Report:
         self.event: Final = event
         self.accepted_ms: Final = accepted_ms
         self.data: Final = cast("Claim", event.data)
-        status, effective = self.data.status, self.data.effective_time
+        status, ends = self.data.status, self.data.end_time
+        effective, recorded = self.data.effective_time.astimezone(UTC), event.time.astimezone(UTC)
         self.in_force: Final = status is Status.COMPLETED or status is Status.TERMINATED
         self.is_denial: Final = status is Status.DENIED
         self.is_end: Final = status is Status.TERMINATED or (isinstance(self.data, Role) and self.data.left_for is not None)
-        self.by_effect: Final[Order] = (effective, event.time, event.source, event.id)
-        self.by_record: Final[Order] = (event.time, effective, event.source, event.id)
+        self.by_effect: Final[Order] = (effective, recorded, event.source, event.id)
+        self.by_record: Final[Order] = (recorded, effective, event.source, event.id)
+        self.effective: Final = effective
+        self.ends: Final = None if ends is None else ends.astimezone(UTC)
         self._value: tuple[object, ...] | None = None
         self._json = json
         self._stored: tuple[int, Raw] | None = None
@@ -102,7 +108,7 @@ class Report:
 
     def value_at(self, at: datetime) -> Claim | None:
         """The claim, or None if this report tells its end or its term is over."""
-        over = self.data.end_time is not None and self.data.end_time <= at
+        over = self.ends is not None and self.ends <= at
         return None if over or self.is_end else self.data
 
 
@@ -141,7 +147,7 @@ class Retractions(Struct, frozen=True, gc=False):
         if (report.event.source, report.event.id) in self.events:
             return True
         until = self.claims.get(report.data.claim_id)
-        return until is not None and report.event.time <= until
+        return until is not None and report.by_record[0] <= until
 
 
 NO_RETRACTIONS: Final = Retractions()
@@ -192,9 +198,9 @@ def standings(reports: Iterable[Report], taken_back: Retractions, at: datetime, 
 def boundaries(reports: Iterable[Report]) -> Iterator[datetime]:
     """Every time at which a claim's standing may change without an event."""
     for report in reports:
-        yield report.data.effective_time
-        if report.data.end_time is not None:
-            yield report.data.end_time
+        yield report.effective
+        if report.ends is not None:
+            yield report.ends
 
 
 def standing_of(
@@ -208,7 +214,7 @@ def standing_of(
     certain: list[Report] = []
     uncertain: list[Report] = []
     for report, belief in zip(told, beliefs, strict=True):
-        stands = report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold
+        stands = report.in_force and report.effective <= at and belief >= weights.credibility_threshold
         (certain if stands else uncertain).append(report)
     confirmed = max(certain, key=_by_effect, default=None)
     pending = max((report for report in uncertain if _is_pending(report, confirmed, at)), key=_by_record, default=None)
@@ -229,7 +235,7 @@ def _undisputed(claim_id: str, report: Report, at: datetime, weights: EvidenceWe
     """A claim of one report, which is most of them."""
     belief = credibility(report.data.evidence, weights)
     value = report.value_at(at)
-    if report.in_force and report.data.effective_time <= at and belief >= weights.credibility_threshold:
+    if report.in_force and report.effective <= at and belief >= weights.credibility_threshold:
         return Standing(claim_id, report, None, belief, report, (), value, None)
     return Standing(claim_id, None, report, belief, report, (), None, value)
 
@@ -262,7 +268,7 @@ def _is_pending(report: Report, confirmed: Report | None, at: datetime) -> bool:
     """Whether a report that is not certain tells of what may come to stand, given what is confirmed."""
     if confirmed is None:
         return True
-    settled = report.in_force and report.data.effective_time <= at
+    settled = report.in_force and report.effective <= at
     if settled and report.by_effect <= confirmed.by_effect:
         return False
     return report.by_record > confirmed.by_record
