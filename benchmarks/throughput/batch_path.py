@@ -27,12 +27,6 @@ from services.scoring.worker import MAX_FETCH_BYTES, QUEUED_BATCHES
 BATCHES_IN_HAND: Final = 3
 
 
-class LargeBatches(BatchScheduler):
-    """As much work a batch as the product's bound gives with the real model, some 0.1 s; it is also what raw librdkafka takes at once."""
-
-    max_batch_records = 10_000
-
-
 class StateStore(FaustMemoryStore[Any, Any]):
     """States by key in memory, recovered from batches of changelog records."""
 
@@ -61,7 +55,7 @@ def build_app(job: Job) -> faust.App:
         store="memory://",
         autodiscover=False,
         web_enabled=False,
-        ConsumerScheduler=LargeBatches,
+        ConsumerScheduler=BatchScheduler,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         broker_commit_interval=1.0,

@@ -39,8 +39,8 @@ def engines(names: Sequence[str], folder: Path) -> tuple[list[Engine], dict[str,
             "batch",
             "our batch path",
             _python(Path(sys.executable), "benchmarks.throughput.batch_path"),
-            f"a batch is what one fetch brought for a partition, up to 10,000 records (the product: {MAX_BATCH_RECORDS:,}); 3 batches of "
-            "different partitions in hand (the product: as many); per partition in the engine's order; commit every 1 s",
+            f"a batch is what one fetch brought for a partition, up to {MAX_BATCH_RECORDS:,} records; 3 batches of different partitions in "
+            "hand; per partition in the engine's order; commit every 1 s; all as in the product",
         ),
         Engine(
             "raw",
