@@ -30,7 +30,8 @@ from neutrality.broker.kafka import ensure_topics
 from neutrality.events.cloudevent import Event, event_from_document
 from neutrality.model.messages import Message
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Input, Origin, Vertex, core_to_bytes, react, reports_to_bytes
+from neutrality.model.stored import core_to_bytes, reports_to_bytes
+from neutrality.model.vertex import Input, Origin, Vertex, react
 from neutrality.topics import DEFAULT_PARTITIONS, MESSAGES, OWNERSHIP
 from services.scoring.fencing import claim_record, state_headers
 from services.scoring.partitions import partition_of

@@ -37,6 +37,7 @@ from neutrality.model import (
     picture,
     profile,
     revenue,
+    stored,
     vertex,
     views,
     votes,
@@ -68,7 +69,7 @@ PARTS: Final[Mapping[str, Sequence[Any]]] = {
     "standing of claims: which count, how far": (dossier, claims, evidence, picture),
     "exposure: the four channels and the profile": (facts, ownership, votes, governance, revenue, profile, views),
     "assess: scores, outlook, attribution, notes": (assessment, explanation),
-    "write: states as JSON": (vertex.core_to_bytes, vertex.reports_to_bytes, outcome.state_records),
+    "write: states as JSON": (stored, outcome.state_records),
     "write: scores and messages as JSON": (assessments, outcome.result_records),
 }
 

@@ -11,7 +11,7 @@ An input that was applied before (offset not above `applied` of its topic) is a 
 same versions, because it may have been lost. A repeat on its way is recognised by its version and changes nothing, so no echo can go round.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -19,20 +19,21 @@ from hashlib import blake2b
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec import Raw, Struct, field, structs
-from msgspec.json import Decoder, Encoder
+from msgspec.json import Encoder
 
 from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
-from neutrality.events.cloudevent import Event, event_from_json, event_to_json
+from neutrality.events.cloudevent import Event
 from neutrality.model.assessment import assess, notes_of
 from neutrality.model.claims import Report
-from neutrality.model.dossier import Dossier, settle_report
+from neutrality.model.dossier import Dossier
 from neutrality.model.facts import Facts, exposures
 from neutrality.model.messages import Message, message_from_bytes, message_to_bytes
 from neutrality.model.methodology import Methodology
 from neutrality.model.picture import Picture
-from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile, profile_from_json
+from neutrality.model.profile import EMPTY_PROFILE, Affiliation, Exposure, LabExposure, Link, Profile
 
 T = TypeVar("T")
+_encode: Final = Encoder().encode
 
 
 class Origin(Struct, frozen=True, gc=False):
@@ -76,7 +77,7 @@ class Published(Struct, frozen=True, dict=True):
     @cached_property
     def json(self) -> Raw:
         """All of it as JSON."""
-        return Raw(_ENCODER.encode(self))
+        return Raw(_encode(self))
 
     def complete(self, content: Assessment) -> Assessment:
         """The assessment, from its content."""
@@ -490,129 +491,6 @@ def _with_controllers(links: Mapping[str, Link], profile: Profile | None) -> Map
     }
 
 
-_NOTHING: Final = Raw()
-
-
-class _KeptProfile(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A `Versioned[Profile]` in a state."""
-
-    version: int
-    value: Raw = _NOTHING
-
-
-_KEPT_NO_PROFILE: Final = _KeptProfile(0, EMPTY_PROFILE.json)
-
-
-def _kept(profile: Versioned[Profile]) -> _KeptProfile:
-    if profile is NO_PROFILE:
-        return _KEPT_NO_PROFILE
-    return _KeptProfile(profile.version, _NOTHING if profile.value is None else profile.value.json)
-
-
-def _unkept(kept: _KeptProfile) -> Versioned[Profile]:
-    if kept is _KEPT_NO_PROFILE:
-        return NO_PROFILE
-    return Versioned(kept.version, None if kept.value is _NOTHING else profile_from_json(kept.value))
-
-
-class _State(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A vertex as it goes to the changelog. Events and profiles stay the JSON that they came as.
-
-    `told` is the number of all reports, if they are kept in pieces beside it; None: they are all here.
-    """
-
-    entity: str
-    version: int = 0
-    told: int | None = None
-    reports: dict[str, tuple[int, Raw]] = {}
-    corrections: dict[str, Raw] = {}
-    profiles: dict[str, _KeptProfile] = {}
-    held: dict[str, Versioned[Link]] = {}
-    links: dict[str, Versioned[Link]] = {}
-    profile: _KeptProfile = _KEPT_NO_PROFILE
-    published: Published | None = None
-    next_change: datetime | None = None
-    owed: Owed | None = None
-    unsaid: bool = False
-    applied: dict[str, int] = {}
-
-
-_ENCODER: Final = Encoder()
-_DECODER: Final = Decoder(_State)
-_PIECE_DECODER: Final = Decoder(dict[str, tuple[int, Raw]])
-
-
-def vertex_to_bytes(vertex: Vertex) -> bytes:
-    """The whole state as JSON."""
-    return _ENCODER.encode(_state(vertex, None, {key: report.stored for key, report in vertex.reports.items()}))
-
-
-def core_to_bytes(vertex: Vertex) -> bytes:
-    """The state without its reports, as JSON; how many there are is told."""
-    return _ENCODER.encode(_state(vertex, len(vertex.reports), {}))
-
-
-def reports_to_bytes(reports: Mapping[str, Report]) -> bytes:
-    """Some reports, as JSON: a piece of a state."""
-    return _ENCODER.encode({key: report.stored for key, report in reports.items()})
-
-
-def _state(vertex: Vertex, told: int | None, reports: dict[str, tuple[int, Raw]]) -> _State:
-    dossier = vertex.dossier
-    return _State(
-        entity=vertex.entity,
-        version=vertex.version,
-        told=told,
-        reports=reports,
-        corrections={key: Raw(event_to_json(event)) for key, event in dossier.corrections.items()} if dossier.corrections else {},
-        profiles={party: _kept(profile) for party, profile in vertex.profiles.items()},
-        held=vertex.held,  # type: ignore[arg-type]  # a mapping that nobody writes to
-        links=vertex.links,  # type: ignore[arg-type]
-        profile=_kept(vertex.profile),
-        published=None if vertex.published is None else vertex.published.json,  # type: ignore[arg-type]
-        next_change=vertex.next_change,
-        owed=vertex.owed,
-        unsaid=vertex.unsaid,
-        applied=vertex.applied,  # type: ignore[arg-type]
-    )
-
-
-def vertex_from_bytes(value: bytes, pieces: Iterable[bytes] = ()) -> Vertex:
-    """The state from JSON, and its reports from what is there and in pieces. Raises ValueError if it is none.
-
-    `unsaid` if there are other reports than it tells of: whoever wrote them was cut off before the state was written.
-    """
-    state = _DECODER.decode(value)
-    reports = {
-        key: Report(event_from_json(event), accepted_ms, bytes(event)) for key, (accepted_ms, event) in state.reports.items()
-    }
-    for piece in pieces:
-        for key, (accepted_ms, event) in _PIECE_DECODER.decode(piece).items():
-            known = reports.get(key)
-            if known is None:
-                reports[key] = Report(event_from_json(event), accepted_ms, bytes(event))
-                reports[key].kept = True
-            else:
-                reports[key] = settle_report(known, event_from_json(event), accepted_ms)
-    return Vertex(
-        entity=state.entity,
-        version=state.version,
-        dossier=Dossier(
-            reports,
-            {key: event_from_json(event) for key, event in state.corrections.items()},
-        ),
-        profiles={party: _unkept(kept) for party, kept in state.profiles.items()},
-        held=state.held,
-        links=state.links,
-        profile=_unkept(state.profile),
-        published=state.published,
-        next_change=state.next_change,
-        owed=state.owed,
-        unsaid=state.unsaid or (state.told is not None and state.told != len(reports)),
-        applied=state.applied,
-    )
-
-
 __all__ = [
     "Input",
     "Message",
@@ -625,11 +503,7 @@ __all__ = [
     "Said",
     "Versioned",
     "Vertex",
-    "core_to_bytes",
     "message_from_bytes",
     "message_to_bytes",
     "react",
-    "reports_to_bytes",
-    "vertex_from_bytes",
-    "vertex_to_bytes",
 ]

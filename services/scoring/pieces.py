@@ -5,7 +5,7 @@ again, each under a key of its own: the entity's, a zero byte (no entity id has 
 is new, not with what is known. A vertex is its core and the union of all its pieces: neither their order nor repeats matter.
 
 Pieces come before their core. If a worker dies between the two, the core does not count what is there, and whoever reads it says again what stands
-(see `vertex_from_bytes`) when the same events are read again, which they are: their offsets were not committed.
+(see `neutrality.model.stored`) when the same events are read again, which they are: their offsets were not committed.
 """
 
 from hashlib import blake2b

@@ -17,7 +17,8 @@ from neutrality.events.claims import Interest, InterestType, Revenue
 from neutrality.events.cloudevent import Event
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Vertex, vertex_from_bytes, vertex_to_bytes
+from neutrality.model.stored import vertex_from_bytes, vertex_to_bytes
+from neutrality.model.vertex import Vertex
 from tests.support.claimsets import AT, BASE, LABS, ORGANISATIONS, START, Taken, claim_set, described, taken, takes_back
 from tests.support.events import event, stake
 from tests.support.scattered import ScatteredRunner, profiles, told, told_by

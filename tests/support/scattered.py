@@ -8,17 +8,8 @@ from neutrality.events.assessment import Assessment
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import Methodology
 from neutrality.model.profile import EMPTY_PROFILE, Profile
-from neutrality.model.vertex import (
-    Input,
-    Message,
-    Origin,
-    Vertex,
-    message_from_bytes,
-    message_to_bytes,
-    react,
-    vertex_from_bytes,
-    vertex_to_bytes,
-)
+from neutrality.model.stored import vertex_from_bytes, vertex_to_bytes
+from neutrality.model.vertex import Input, Message, Origin, Vertex, message_from_bytes, message_to_bytes, react
 from tests.support.claimsets import Taken
 
 MOST_REACTIONS = 20_000  # far more than any case needs: messages that never end are a failure, not a long test

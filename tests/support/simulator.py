@@ -21,7 +21,8 @@ from faust.types import TP
 from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.events.cloudevent import event_to_kafka, topic_kind
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import PutOff, Vertex, message_from_bytes, vertex_from_bytes
+from neutrality.model.stored import vertex_from_bytes
+from neutrality.model.vertex import PutOff, Vertex, message_from_bytes
 from neutrality.topics import CONTRACTS, MESSAGES, OWNERSHIP, REJECTED, SCORES
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import RecordBatch

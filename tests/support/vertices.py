@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from faust.types import TP
 
-from neutrality.model.vertex import Vertex, vertex_to_bytes
+from neutrality.model.stored import vertex_to_bytes
+from neutrality.model.vertex import Vertex
 from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.store import Vertices
 from services.scoring.fencing import CLAIM_KEY, CLAIM_VALUE, EPOCH_HEADER, Headers, State, state_headers

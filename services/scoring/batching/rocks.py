@@ -20,7 +20,8 @@ from msgspec import Struct
 from msgspec.msgpack import decode, encode
 from rocksdict import Options, Rdict, WriteBatch
 
-from neutrality.model.vertex import Vertex, vertex_from_bytes
+from neutrality.model.stored import vertex_from_bytes
+from neutrality.model.vertex import Vertex
 from services.scoring.batching.store import Held, Vertices, told
 from services.scoring.fencing import State
 from services.scoring.pieces import entity_of, pieces_prefix

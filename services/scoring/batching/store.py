@@ -21,7 +21,8 @@ from faust.stores.memory import Store as FaustMemoryStore
 from faust.types import TP, EventT
 from faust.types.stores import StoreT
 
-from neutrality.model.vertex import Vertex, core_to_bytes, reports_to_bytes, vertex_from_bytes, vertex_to_bytes
+from neutrality.model.stored import core_to_bytes, reports_to_bytes, vertex_from_bytes, vertex_to_bytes
+from neutrality.model.vertex import Vertex
 from services.scoring.batching.records import RecordBatch
 from services.scoring.fencing import CLAIM_KEY, State, read_headers
 from services.scoring.pieces import entity_of, pieces_prefix

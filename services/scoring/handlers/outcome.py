@@ -15,17 +15,8 @@ from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.rejected import rejection_value
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
-from neutrality.model.vertex import (
-    Input,
-    Message,
-    PutOff,
-    Said,
-    Vertex,
-    core_to_bytes,
-    message_to_bytes,
-    react,
-    reports_to_bytes,
-)
+from neutrality.model.stored import core_to_bytes, reports_to_bytes
+from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react
 from neutrality.topics import FORWARDED_HEADER, LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.fencing import State, state_headers
 from services.scoring.handlers.intake import Forwarded, Rejected

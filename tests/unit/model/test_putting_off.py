@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Input, Message, Origin, PutOff, Reaction, Vertex, react, vertex_from_bytes, vertex_to_bytes
+from neutrality.model.stored import vertex_from_bytes, vertex_to_bytes
+from neutrality.model.vertex import Input, Message, Origin, PutOff, Reaction, Vertex, react
 from tests.support.events import AT, lab, stake, vendor
 
 LATER = AT + timedelta(seconds=5)

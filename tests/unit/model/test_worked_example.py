@@ -9,7 +9,7 @@ from neutrality.events.assessment import Assessment, assessment_to_bytes, attrib
 from neutrality.events.cloudevent import Event
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import vertex_from_bytes, vertex_to_bytes
+from neutrality.model.stored import vertex_from_bytes, vertex_to_bytes
 from tests.support.events import AT, event, lab, stake, vendor
 
 ANONYMOUS = ("anonymous_source", 2)

@@ -17,7 +17,7 @@ from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.events.cloudevent import Event
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import vertex_from_bytes
+from neutrality.model.stored import vertex_from_bytes
 from neutrality.topics import MESSAGES, OWNERSHIP, SCORES
 from services.scoring.batching.records import RecordBatch
 from services.scoring.batching.rocks import RocksVertices

@@ -8,7 +8,8 @@ import pytest
 
 from neutrality.events.cloudevent import Event
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Input, Origin, PutOff, vertex_to_bytes
+from neutrality.model.stored import vertex_to_bytes
+from neutrality.model.vertex import Input, Origin, PutOff
 from services.scoring.batching.rocks import RocksVertices
 from services.scoring.batching.store import PartitionedVertices, Vertices
 from services.scoring.fencing import State
