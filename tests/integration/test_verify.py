@@ -177,7 +177,7 @@ def test_the_standing_audit_heals_and_exports_what_it_finds(scored: EmbeddedKafk
     try:
         assert audit.stderr is not None
         assert audit.stdout is not None
-        url = audit.stderr.readline().removeprefix("metrics: ").strip()
+        port = int(audit.stderr.readline().removeprefix("metrics on port "))
         assert json.loads(audit.stdout.readline())["differences"] == []
         tamper(scored, "ring-1")
         rounds: list[dict[str, Any]] = []
@@ -185,7 +185,7 @@ def test_the_standing_audit_heals_and_exports_what_it_finds(scored: EmbeddedKafk
         while not rounds or not any(found["healing"] for found in rounds) or rounds[-1]["differences"]:
             assert time.monotonic() < deadline, rounds
             rounds.append(json.loads(audit.stdout.readline()))
-        metrics = httpx.get(url, timeout=10).text.splitlines()
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines()
         assert "neutrality_verify_heals_total 1.0" in metrics
         assert 'neutrality_verify_differences{kind="published"} 0.0' in metrics
         assert os.getpriority(os.PRIO_PROCESS, audit.pid) > os.getpriority(os.PRIO_PROCESS, 0)
