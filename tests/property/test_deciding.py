@@ -73,7 +73,7 @@ def settled_by_the_second(course: list[tuple[int, float]], settling_s: int, end_
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(courses, st.sampled_from((0, 1, 20, 60)))
 def test_settling_is_what_somebody_sees_who_looks_every_second(course: list[tuple[int, float]], settling_s: int) -> None:
     end_s = sum(pause for pause, _ in course) + 200
@@ -81,7 +81,7 @@ def test_settling_is_what_somebody_sees_who_looks_every_second(course: list[tupl
     assert [(at, after) for at, _, after in played(wanted, course, end_s)] == settled_by_the_second(course, settling_s, end_s)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(courses, st.sampled_from((0, 30)))
 def test_told_grades_follow_one_another_and_end_where_the_score_stands(course: list[tuple[int, float]], settling_s: int) -> None:
     wanted = Subscription(lab="google", name="desk", conditions=(GradeChange(),), settling_s=settling_s)
@@ -90,7 +90,7 @@ def test_told_grades_follow_one_another_and_end_where_the_score_stands(course: l
     assert [load_methodology().grade(FIRST), *told][-1] == load_methodology().grade(course[-1][1])
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(courses)
 def test_no_fall_of_the_points_subscribed_goes_untold_however_small_its_steps(course: list[tuple[int, float]]) -> None:
     """Whenever the score stands so many points under any score since the last alert, it has been told."""
@@ -109,7 +109,7 @@ everything = Subscription(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(values, values, st.sampled_from(("stable", "negative")), st.sampled_from((None, "down"))), max_size=10))
 def test_what_is_not_remembered_is_not_missed(course: list[tuple[float, float, str, str | None]]) -> None:
     """A memory that is thrown away because the assessment says it all, and one that goes through the database, decide the same."""

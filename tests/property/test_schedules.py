@@ -73,7 +73,7 @@ def is_quiet(instant: datetime, schedule: Schedule) -> bool:
     return False
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(moments, schedules())
 def test_an_alert_is_never_released_early_nor_in_quiet_hours_and_waits_no_longer_than_it_must(
     raised: datetime, schedule: Schedule
@@ -87,7 +87,7 @@ def test_an_alert_is_never_released_early_nor_in_quiet_hours_and_waits_no_longer
         assert all(is_quiet(raised + number * MINUTE, schedule) for number in range(waited))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(moments, schedules())
 def test_digests_are_on_the_hour_or_at_their_time_of_the_day_by_the_wall(raised: datetime, schedule: Schedule) -> None:
     due = release_time(raised, "info", schedule)

@@ -82,9 +82,9 @@ def test_it_tells_what_the_same_terms_have_sent(database_url: str) -> None:
     asyncio.run(play())
 
 
-def test_it_begins_with_how_vendors_stood_and_lets_cascades_settle(database_url: str) -> None:
+def test_it_begins_with_how_vendors_stood_and_lets_cascades_settle(sqlite_url: str) -> None:
     async def play() -> None:
-        async with served(database_url) as (parts, client):
+        async with served(sqlite_url) as (parts, client):
             await parts.take_in(*COURSE)
             found = await tried(client, days=55, rules=["grade"])
             assert [one["alert"]["version"] for one in found["alerts"]] == [3, 4, 5, 6]
@@ -101,9 +101,9 @@ def test_it_begins_with_how_vendors_stood_and_lets_cascades_settle(database_url:
     asyncio.run(play())
 
 
-def test_it_looks_at_the_vendors_that_are_watched_alone(database_url: str) -> None:
+def test_it_looks_at_the_vendors_that_are_watched_alone(sqlite_url: str) -> None:
     async def play() -> None:
-        async with served(database_url) as (parts, client):
+        async with served(sqlite_url) as (parts, client):
             await parts.take_in(*COURSE)
             assert (await tried(client, vendors=["turing"]))["versions"] == 0
             assert (await tried(client, portfolio=True))["versions"] == 0

@@ -57,9 +57,9 @@ def test_an_alert_is_open_until_somebody_acknowledges_it_and_the_first_to_do_so_
     asyncio.run(run())
 
 
-def test_what_cannot_be_acknowledged_says_why(database_url: str) -> None:
+def test_what_cannot_be_acknowledged_says_why(sqlite_url: str) -> None:
     async def run() -> None:
-        async with served(database_url) as (parts, client):
+        async with served(sqlite_url) as (parts, client):
             await parts.intake.put_subscription(Subscription(lab=LAB, name="desk", minimum_severity="critical"))
             await parts.take_in(assessment(1, score(90.0)))
             await parts.take_in(assessment(2, score(80.0, grade="N2")))
@@ -149,9 +149,9 @@ def test_a_silence_that_cannot_be_is_refused(sqlite_url: str, changes: dict[str,
     asyncio.run(run())
 
 
-def test_the_portfolio_tells_the_labs_exposure(database_url: str) -> None:
+def test_the_portfolio_tells_the_labs_exposure(sqlite_url: str) -> None:
     async def run() -> None:
-        async with served(database_url) as (_, client):
+        async with served(sqlite_url) as (_, client):
             path = f"/labs/{LAB}/portfolio"
             spend = {"amount": "150000000", "currency": "USD", "period": "year"}
             assert [(await client.put(f"{path}/scale-ai", json={"spending": spend})).status_code for _ in range(2)] == [201, 200]
@@ -170,9 +170,9 @@ def test_the_portfolio_tells_the_labs_exposure(database_url: str) -> None:
     asyncio.run(run())
 
 
-def test_terms_that_name_no_endpoint_of_the_lab_are_refused_by_place(database_url: str) -> None:
+def test_terms_that_name_no_endpoint_of_the_lab_are_refused_by_place(sqlite_url: str) -> None:
     async def run() -> None:
-        async with served(database_url) as (_, client):
+        async with served(sqlite_url) as (_, client):
             path = f"/labs/{LAB}/subscriptions/desk"
             terms = {"endpoints": ["nowhere"], "escalation": {"after_s": 60, "endpoints": ["boss"]}}
             assert pointers(await client.put(path, json=terms)) == {"/endpoints/0", "/escalation/endpoints/0"}

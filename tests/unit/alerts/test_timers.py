@@ -73,9 +73,9 @@ def test_a_cascade_is_told_once_when_it_has_settled(database_url: str) -> None:
     asyncio.run(run())
 
 
-def test_what_passes_before_it_has_settled_is_not_told(database_url: str) -> None:
+def test_what_passes_before_it_has_settled_is_not_told(sqlite_url: str) -> None:
     async def run() -> None:
-        async with watching(database_url, grade_only(settling_s=60)) as parts:
+        async with watching(sqlite_url, grade_only(settling_s=60)) as parts:
             await parts.take_in(FALL)
             parts.clock = NOW + timedelta(seconds=59)
             await parts.take_in(BACK)
@@ -128,9 +128,9 @@ def test_a_failure_leaves_the_timer_due_and_sends_nothing(sqlite_url: str) -> No
     asyncio.run(run())
 
 
-def test_new_terms_begin_anew_and_an_ended_subscription_sends_nothing_more(database_url: str) -> None:
+def test_new_terms_begin_anew_and_an_ended_subscription_sends_nothing_more(sqlite_url: str) -> None:
     async def run() -> None:
-        async with watching(database_url, grade_only(settling_s=60)) as parts:
+        async with watching(sqlite_url, grade_only(settling_s=60)) as parts:
             await parts.take_in(FALL)
             await parts.intake.put_subscription(grade_only(settling_s=120))
             await parts.at(NOW + HOUR)
@@ -173,10 +173,10 @@ def test_a_digest_goes_out_in_its_time_in_order_and_as_one_group(database_url: s
     asyncio.run(run())
 
 
-def test_what_is_taken_back_before_it_was_sent_is_never_sent(database_url: str) -> None:
+def test_what_is_taken_back_before_it_was_sent_is_never_sent(sqlite_url: str) -> None:
     async def run() -> None:
         wanted = Subscription.model_validate({"lab": LAB, "name": "desk", "schedule": {"deliver": "hourly"}})
-        async with watching(database_url, wanted) as parts:
+        async with watching(sqlite_url, wanted) as parts:
             parts.clock = NOW + MINUTE
             await parts.take_in(FALL)
             await parts.take_in(assessment(3, score(100.0)))
@@ -232,10 +232,10 @@ def test_the_end_of_a_silence(database_url: str, rule_in_words: str, meanwhile: 
     asyncio.run(run())
 
 
-def test_what_a_silence_lets_go_in_quiet_hours_waits_for_their_end(database_url: str) -> None:
+def test_what_a_silence_lets_go_in_quiet_hours_waits_for_their_end(sqlite_url: str) -> None:
     async def run() -> None:
         night = {"quiet_hours": ({"start": "12:30", "end": "15:00"},)}
-        async with watching(database_url, grade_only(schedule=night)) as parts:
+        async with watching(sqlite_url, grade_only(schedule=night)) as parts:
             await silence(parts, NOW + HOUR, field="rule", values=("grade",))
             await parts.take_in(FALL)
             await parts.at(NOW + HOUR)
@@ -246,9 +246,9 @@ def test_what_a_silence_lets_go_in_quiet_hours_waits_for_their_end(database_url:
     asyncio.run(run())
 
 
-def test_another_silence_goes_on_muting_what_the_first_lets_go(database_url: str) -> None:
+def test_another_silence_goes_on_muting_what_the_first_lets_go(sqlite_url: str) -> None:
     async def run() -> None:
-        async with watching(database_url, grade_only()) as parts:
+        async with watching(sqlite_url, grade_only()) as parts:
             await silence(parts, NOW + HOUR, field="vendor", values=("scale-ai",))
             await parts.take_in(FALL)
             await silence(parts, NOW + 2 * HOUR, "si_2", field="rule", values=("grade",))
@@ -260,11 +260,11 @@ def test_another_silence_goes_on_muting_what_the_first_lets_go(database_url: str
     asyncio.run(run())
 
 
-def test_a_recovery_that_is_no_news_itself_ends_reminders_and_escalations(database_url: str) -> None:
+def test_a_recovery_that_is_no_news_itself_ends_reminders_and_escalations(sqlite_url: str) -> None:
     async def run() -> None:
         escalation = {"after_s": 700, "endpoints": ("boss",)}
         wanted = grade_only(conditions=(ScoreDrop(),), remind_every_s=600, escalation=escalation)
-        async with watching(database_url, wanted) as parts:
+        async with watching(sqlite_url, wanted) as parts:
             [alert] = await parts.take_in(FALL)
             await parts.take_in(assessment(3, score(90.0)))
             await parts.at(NOW + HOUR)
@@ -298,9 +298,9 @@ def test_it_is_told_again_until_it_is_acknowledged(database_url: str) -> None:
     ("rule_in_words", "then"),
     [("it has passed", BACK), ("a newer one of its kind stands for it", FURTHER)],
 )
-def test_what_no_longer_matters_is_not_told_again(database_url: str, rule_in_words: str, then: Assessment) -> None:
+def test_what_no_longer_matters_is_not_told_again(sqlite_url: str, rule_in_words: str, then: Assessment) -> None:
     async def run() -> None:
-        async with watching(database_url, grade_only(remind_every_s=600)) as parts:
+        async with watching(sqlite_url, grade_only(remind_every_s=600)) as parts:
             [alert] = await parts.take_in(FALL)
             await parts.take_in(then)
             await parts.at(NOW + 10 * MINUTE)
@@ -311,9 +311,9 @@ def test_what_no_longer_matters_is_not_told_again(database_url: str, rule_in_wor
     asyncio.run(run())
 
 
-def test_an_alert_carries_the_stake_and_the_alternatives_of_its_lab_alone(database_url: str) -> None:
+def test_an_alert_carries_the_stake_and_the_alternatives_of_its_lab_alone(sqlite_url: str) -> None:
     async def run() -> None:
-        async with alerts(database_url) as parts:
+        async with alerts(sqlite_url) as parts:
             for lab in (LAB, "openai"):
                 await parts.intake.put_subscription(
                     Subscription(lab=lab, name="desk", portfolio=True, conditions=(GradeChange(),))
