@@ -32,6 +32,7 @@ _CHANNEL: Final = "neutrality_alerts"
 _BUSY_LIMIT_MS: Final = 5_000
 _CONNECT_LIMIT_S: Final = 10.0
 _STATEMENT_LIMIT_S: Final = 60.0
+_IDLE_LIMIT_S: Final = 30
 # PostgreSQL's classes and codes of what may be otherwise a moment later: connections, a lost deadlock, a server that comes or goes
 _PASSING: Final = ("08", "40", "53300", "57P")
 
@@ -114,7 +115,14 @@ class Database:
         driver = {
             "timeout": _CONNECT_LIMIT_S,
             "command_timeout": _STATEMENT_LIMIT_S,
-            "server_settings": {"application_name": f"neutrality-alerts {instance}".strip()},
+            "server_settings": {
+                "application_name": f"neutrality-alerts {instance}".strip(),
+                # of an instance whose machine has vanished: its locks must not outlive it by hours
+                "idle_in_transaction_session_timeout": str(_IDLE_LIMIT_S * 1000),
+                "tcp_keepalives_idle": str(_IDLE_LIMIT_S),
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
         }
         # a connection that the server has dropped is found out before it is used
         engine = create_async_engine(

@@ -10,14 +10,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, cast
 
 import orjson
+import structlog
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from prometheus_client import CollectorRegistry
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from neutrality.http import (
+    HttpProblem,
     add_docs,
     add_health,
     add_metrics,
@@ -26,7 +29,7 @@ from neutrality.http import (
 )
 from services.alerts import outbox
 from services.alerts.answers import LabId, json_answer, not_found
-from services.alerts.database import Database
+from services.alerts.database import Database, DatabaseUnavailable
 from services.alerts.decisions.http import SubscriptionsApi
 from services.alerts.decisions.inbox import Inbox
 from services.alerts.decisions.portfolio_http import add_portfolio
@@ -45,6 +48,7 @@ from services.alerts.vendors import add_vendors
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _PAGE: Final = 500
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 _LOOK_S: Final = 5.0  # whether the key of a quiet stream is still taken
 _EVERYWHERE: Final = problem_responses(
     {
@@ -106,6 +110,7 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
         responses=_EVERYWHERE,
     )
     add_problem_handlers(app)
+    app.add_exception_handler(DatabaseUnavailable, _on_database_away)
     SubscriptionsApi(database, intake, clock).add_to(app)
     _add_alerts(app, settings, database, commits, metrics, gate)
     Inbox(database, clock).add_to(app)
@@ -118,6 +123,12 @@ def build_app(  # noqa: PLR0913 - the parts that main has made
     add_metrics(app, registry)
     add_docs(app)
     return app
+
+
+async def _on_database_away(_request: Request, error: Exception) -> Response:
+    log.warning("database_away", error=type(error).__name__)
+    away = "The database does not answer; whether a change was made is not known. The same request may be sent again."
+    return HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, "database-away", away, headers={"retry-after": "5"}).response()
 
 
 def _add_alerts(
@@ -184,6 +195,8 @@ async def _events(
                     yield event
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(committed.wait(), _LOOK_S)
+    except DatabaseUnavailable:
+        return  # who listens comes back, and goes on behind the last alert that it has
     finally:
         metrics.subscribers.dec()
 

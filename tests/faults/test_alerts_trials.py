@@ -12,3 +12,12 @@ def test_every_alert_reaches_the_healthy_endpoints_in_order_though_alerts_is_kil
     outcome = run_trial(Plan(kills=1, labs=5, subscriptions=50, vendors=50, rate=100, seconds=8.0), tmp_path)
     assert outcome.failures == ()
     assert outcome.expected > 200
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("postgres")  # skipped where no containers are
+def test_two_instances_over_postgresql_do_too_though_one_is_killed(tmp_path: Path) -> None:
+    plan = Plan(kills=1, labs=5, subscriptions=50, vendors=50, rate=100, seconds=8.0, database="postgresql", instances=2)
+    outcome = run_trial(plan, tmp_path)
+    assert outcome.failures == ()
+    assert outcome.expected > 200

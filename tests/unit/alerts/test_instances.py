@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from neutrality.broker.memory import MemoryBroker
 from neutrality.broker.port import OutgoingRecord
 from neutrality.events.assessment import assessment_to_kafka
 from neutrality.topics import SCORES
-from services.alerts.database import Database
+from services.alerts.database import Database, DatabaseUnavailable
 from services.alerts.domain.conditions import GradeChange
 from services.alerts.domain.subscription import Subscription
 from services.alerts.leases import SCORE_PARTITION, TOPIC, Leases, offer
@@ -313,6 +316,90 @@ def test_instances_that_come_go_and_die_take_in_every_score_once(postgres_url: s
                 assert [stored.alert.version for stored in found if stored.alert.vendor == vendor] == list(range(2, 31))
             await workers[2].stop()
             assert all(worker.batches > 0 for worker in workers)
+
+    asyncio.run(run())
+
+
+def test_the_server_ends_what_a_vanished_instance_left_open(postgres_url: str) -> None:
+    async def run() -> None:
+        database = await Database.open(postgres_url)
+        for setting in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle"):
+            async with database.reading() as connection:
+                query = text("SELECT setting::int FROM pg_settings WHERE name = :name").bindparams(name=setting)
+                assert (await connection.execute(query)).scalar_one() in (30, 30_000)
+        await database.close()
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def breakable(url: str) -> AsyncIterator[tuple[str, Callable[[bool], None]]]:
+    """A way to the server that can be cut (False) and mended (True)."""
+    where = make_url(url)
+    open_writers: set[asyncio.StreamWriter] = set()
+    state = {"whole": True}
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not state["whole"]:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection(where.host, where.port)
+        open_writers.update((writer, back))
+        ways = [asyncio.create_task(carry(reader, back)), asyncio.create_task(carry(there, writer))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for one in (writer, back):  # an end at one side is one at the other
+            one.close()
+            open_writers.discard(one)
+        await asyncio.gather(*ways, return_exceptions=True)
+
+    def switch(whole: bool) -> None:
+        state["whole"] = whole
+        if not whole:
+            for writer in open_writers:
+                writer.transport.abort()
+            open_writers.clear()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield where.set(host="127.0.0.1", port=port).render_as_string(hide_password=False), switch
+    finally:
+        switch(False)
+        server.close()
+
+
+def test_a_database_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_twice(postgres_url: str) -> None:
+    async def run() -> None:
+        async with (
+            breakable(postgres_url) as (url, switch),
+            served(url) as (parts, client),
+            receiver() as there,
+            parts.working(),
+        ):
+            await parts.intake.put_subscription(DESK)
+            terms = {"url": there.url}
+            assert (await client.put("/labs/google/endpoints/soc", json=terms)).status_code == 201
+            await parts.take_in(FIRST)
+            switch(False)
+            answer = await client.get("/labs/google/alerts")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert answer.json()["type"].endswith("database-away")
+            with pytest.raises(DatabaseUnavailable):
+                await parts.take_in(FALL)
+            await asyncio.sleep(0.5)
+            switch(True)
+            [raised] = await parts.take_in(FALL)
+            [told] = await there.until(1, within_s=15.0)
+            assert told.id == raised.id
+            async with asyncio.timeout(10.0):
+                while len(parts.received("google")) < 1:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(1.0)
+            assert len(there.received) == len(parts.received("google")) == 1
 
     asyncio.run(run())
 
