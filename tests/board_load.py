@@ -113,15 +113,22 @@ async def view(url: str, lab: str, seen: Seen, opened: asyncio.Event) -> None:
         assert answer.status_code == 303, answer.text
         page = (await client.get("/")).text
         position = page.partition('data-since="')[2].partition('"')[0]
-        async with client.stream("GET", "/live", params={"moved": "week", "since": position}) as stream:
-            opened.set()
-            async for line in stream.aiter_lines():
-                if line.startswith("data: "):
-                    now_ms = time.time() * 1000
-                    seen.frames += 1
-                    seen.size += len(line)
-                    for name, row in orjson.loads(line[6:])["rows"].items():
-                        seen.arrivals.append((name, row["version"], now_ms))
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=8 * 1024 * 1024)
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    path = f"/live?moved=week&since={position}"
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\ncookie: {cookie}\r\n\r\n".encode())
+    opened.set()
+    try:
+        while line := await reader.readline():  # a frame is one line of one chunk
+            if line.startswith(b"data: "):
+                now_ms = time.time() * 1000
+                seen.frames += 1
+                seen.size += len(line)
+                for name, row in orjson.loads(line[6:])["rows"].items():
+                    seen.arrivals.append((name, row["version"], now_ms))
+    finally:
+        writer.close()
 
 
 async def watch(stack: Stack, load: Load, seen: Seen) -> None:

@@ -26,6 +26,8 @@ PAGES = {
     "report": "/vendors/scale-ai/report",
     "as-of": "/as-of?at=2025-06-11",
     "what-if": "/what-if?c=stake~meta~scale-ai~votes~51~completed&c=leaves~google~scale-ai",
+    "alerts": "/alerts",
+    "silences": "/silences",
     "subscriptions": "/subscriptions",
     "endpoints": "/endpoints",
 }

@@ -29,7 +29,7 @@ def summarize(claim: Claim, name: Namer) -> str:
         payer = subject if claim.customer is None else name(claim.customer)
         verb = "had revenue of" if claim.customer is None else "spent"
         where = "" if claim.customer is None else f" with {subject}"
-        return f"{payer} {verb} {_money(claim.amount)}{where} in {claim.fiscal_year}"
+        return f"{payer} {verb} {money_text(claim.amount)}{where} in {claim.fiscal_year}"
     if isinstance(claim, Contract):
         plan = {"continue": "works with", "reduce": "means to cut back with", "end": "means to leave"}[claim.intent.value]
         return f"{name(claim.customer)} {plan} {subject}"
@@ -75,12 +75,12 @@ def _interest(claim: Interest) -> str:
     if claim.interest_type is InterestType.OTHER_INFLUENCE_OR_CONTROL:
         return "has another kind of influence over"
     if claim.interest_type not in _ASPECTS:
-        share = "" if claim.share is None else f", {_share(claim.share)}"
+        share = "" if claim.share is None else f", {share_text(claim.share)}"
         return f"has an interest ({_words(claim.interest_type)}{share}) in"
     verb = "held" if claim.status is Status.TERMINATED else "takes" if claim.status is Status.ANNOUNCED else "holds"
     verb = "is said to hold" if claim.status is Status.RUMOURED else verb
     indirectly = " indirectly" if claim.direct_or_indirect == "indirect" else ""
-    return f"{verb}{indirectly} {_share(claim.share)} {_ASPECTS[claim.interest_type]} of"
+    return f"{verb}{indirectly} {share_text(claim.share)} {_ASPECTS[claim.interest_type]} of"
 
 
 def _words(code: str) -> str:
@@ -88,7 +88,8 @@ def _words(code: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", code).lower()
 
 
-def _share(share: Share | None) -> str:
+def share_text(share: Share | None) -> str:
+    """A share in words: "49 %", "25 to 50 %"."""
     if share is None:
         return "an unknown part"
     low, high = share.bounds
@@ -99,7 +100,8 @@ def _percent(ratio: float) -> str:
     return f"{100.0 * ratio:.10g}"
 
 
-def _money(money: Money) -> str:
+def money_text(money: Money) -> str:
+    """An amount in words: "14.3 bn USD"."""
     for size, word in ((10**9, "bn"), (10**6, "m")):
         if money.amount >= size:
             return f"{(money.amount / size).normalize():f} {word} {money.currency}"
@@ -119,7 +121,7 @@ def _role(claim: Role, name: Namer, subject: str) -> str:
 
 def _entity(claim: Entity, subject: str) -> str:
     if claim.valuation is not None:
-        return f"{subject} is valued at {_money(claim.valuation)}"
+        return f"{subject} is valued at {money_text(claim.valuation)}"
     if claim.affiliates:
         return f"{subject} does not count {', '.join(claim.affiliates)} as rivals"
     words = [word for word, yes in (("a vendor", claim.is_vendor), ("an AI lab", claim.is_lab)) if yes]

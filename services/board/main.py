@@ -37,6 +37,7 @@ from services.board.metrics import BoardMetrics
 from services.board.oidc import Client, Oidc
 from services.board.pages.endpoints import EndpointPages
 from services.board.pages.guarding import Guard
+from services.board.pages.inbox import InboxPages
 from services.board.pages.overview import Overview
 from services.board.pages.report import Reports
 from services.board.pages.signing import SignIn
@@ -124,6 +125,7 @@ class _Process:
         vendors.add_to(app)
         Reports(self._web, vendors).add_to(app)
         WhatIfPages(self._web).add_to(app)
+        InboxPages(self._web).add_to(app)
         Subscriptions(self._web).add_to(app)
         EndpointPages(self._web).add_to(app)
         add_health(app, self._is_ready)

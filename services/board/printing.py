@@ -8,20 +8,14 @@ from fpdf import FPDF
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
-from neutrality.events.assessment import ClaimNote
+from neutrality.events.assessment import Assessment, ClaimNote
+from services.board.domain.grades import GRADES
 from services.board.domain.report import Report
 
 _FONTS: Final = Path(__file__).parent / "fonts"
 _DIM: Final = (90, 98, 108)
+_LINE: Final = (200, 205, 210)
 _HEAD: Final = FontFace(emphasis="BOLD", color=_DIM, size_pt=8)
-_GRADES: Final = {
-    "N1": "independent",
-    "N2": "broadly neutral",
-    "N3": "exposed",
-    "N4": "compromised",
-    "N5": "captive",
-    "NR": "not rated: no ownership data",
-}
 
 
 class _Document(FPDF):
@@ -66,6 +60,8 @@ class _Document(FPDF):
             self.text_line("None is known.", dim=True)
             return
         self._font(8)
+        self.set_draw_color(*_LINE)
+        self.set_line_width(0.15)
         lines = TableBordersLayout.HORIZONTAL_LINES
         with self.table(
             col_widths=tuple(widths), text_align="LEFT", borders_layout=lines, headings_style=_HEAD, line_height=4.4, padding=0.8
@@ -91,7 +87,7 @@ def pdf_of(report: Report) -> bytes:
         page.text_line("Not rated: nobody has said who owns it. Unknown is not neutral.", 11, bold=True)
     else:
         standing = score.outlook if score.watch is None else f"{score.outlook}, watch {score.watch}"
-        page.text_line(f"{score.confirmed:.1f}  {score.grade}, {_GRADES[score.grade]}", 14, bold=True)
+        page.text_line(f"{score.confirmed:.1f}  {score.grade}, {GRADES[score.grade]}", 14, bold=True)
         page.text_line(f"projected {score.projected:.1f}, outlook {standing}, range {score.low:.1f} to {score.high:.1f}")
     for draw in (_points, _aside, _ownership, _customers, _others, _steps):
         draw(page, report)
@@ -104,7 +100,7 @@ def _points(page: _Document, report: Report) -> None:
         (
             f"{report.name(bar.lab)}, {bar.channel}",
             bar.path,
-            _claim(bar.claim),
+            _claim(bar.claim, report.vendor),
             f"-{bar.points:.1f}" if bar.points > 0 else "",
             f"-{bar.projected_points:.1f}" if bar.projected_points > 0 else "",
         )
@@ -116,7 +112,7 @@ def _points(page: _Document, report: Report) -> None:
 def _aside(page: _Document, report: Report) -> None:
     if report.fall.aside:
         page.heading("Costs nothing now")
-        page.rows(("Claim, on whose word",), (176,), [(_claim(note),) for note in report.fall.aside])
+        page.rows(("Claim, on whose word",), (176,), [(_claim(note, report.vendor),) for note in report.fall.aside])
     if report.fall.unknown:
         page.heading("Not known")
         for what in report.fall.unknown:
@@ -161,7 +157,7 @@ def _others(page: _Document, report: Report) -> None:
     rows = [
         (
             one.name,
-            f"{one.score.confirmed:.1f} {one.score.grade}" if one.is_rated else _GRADES["NR"],
+            f"{one.score.confirmed:.1f} {one.score.grade}" if one.is_rated else GRADES["NR"],
             ", ".join(one.known) or "nothing",
         )
         for one in report.others
@@ -175,9 +171,10 @@ def _steps(page: _Document, report: Report) -> None:
     page.rows(("Recorded", "Moved", "To", "By what"), (24, 16, 16, 120), rows)
 
 
-def _claim(note: ClaimNote | None) -> str:
+def _claim(note: ClaimNote | None, vendor: Assessment) -> str:
     if note is None:
         return ""
     sources = ", ".join(f"{item.get('publisher', '')} ({str(item.get('kind', '')).replace('_', ' ')})" for item in note.evidence)
-    disputed = f"; disputed by {', '.join(note.contradicted_by)}" if note.contradicted_by else ""
+    against = [found.summary if (found := vendor.claim(other)) else other for other in note.contradicted_by]
+    disputed = f"; disputed: {', '.join(against)}" if against else ""
     return f"{note.summary} ({note.status}; {sources}; credibility {note.credibility:.2f}{disputed})"

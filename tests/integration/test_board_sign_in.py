@@ -19,6 +19,7 @@ from neutrality.broker.embedded.ports import pick_free_port
 from neutrality.labs import LabKey, Labs
 
 KEYS = {lab: token_of(lab[:1].encode() * 32) for lab in ("google", "openai")}
+READER = token_of(b"r" * 32)  # Google's too, but it may change nothing
 GONE = token_of(b"x" * 32)
 NO_KAFKA = "127.0.0.1:9"
 PATIENCE_S = 60.0
@@ -96,7 +97,10 @@ PEOPLE = {
 
 def write_labs(path: Path, **tokens: str) -> None:
     since = datetime.now(UTC) - timedelta(days=1)
-    labs = {lab: (LabKey(id=f"of-{lab}", sha256=digest_of(token), not_before=since),) for lab, token in tokens.items()}
+    labs: dict[str, tuple[LabKey, ...]] = {
+        lab: (LabKey(id=f"of-{lab}", sha256=digest_of(token), not_before=since),) for lab, token in tokens.items()
+    }
+    labs["google"] += (LabKey(id="reader", sha256=digest_of(READER), not_before=since, scopes=("read",)),)
     path.write_text(Labs(labs=labs).model_dump_json())
 
 
@@ -205,3 +209,29 @@ def test_an_answer_that_was_not_asked_for_here_signs_nobody_in(served: Served, r
     with httpx.Client(base_url=served.board) as stranger:
         assert stranger.get(back).status_code == 403
     assert reader.get("/").status_code == 303
+
+
+def test_what_a_lab_tells_is_on_its_own_pages_alone(served: Served, reader: httpx.Client) -> None:
+    sign_in(reader, "google", KEYS["google"])
+    made = reader.post("/subscriptions", data={"name": "only-googles", "vendors": "scale-ai"})
+    assert made.status_code == 303
+    terms = {"name": "hook-of-google", "kind": "webhook", "target": "https://hooks.example.com/g", "description": "only-googles"}
+    assert "whsec_" in reader.post("/endpoints", data=terms).text
+    assert "only-googles" in reader.get("/subscriptions").text
+    with httpx.Client(base_url=served.board, headers={"origin": served.board}, timeout=20) as other:
+        sign_in(other, "openai", KEYS["openai"])
+        pages = [
+            other.get(path) for path in ("/", "/alerts", "/silences", "/subscriptions", "/endpoints", "/endpoints/hook-of-google")
+        ]
+        assert [page.status_code for page in pages] == [200, 200, 200, 200, 200, 404]
+        assert not any("only-googles" in page.text for page in pages)
+        assert other.post("/subscriptions/only-googles/end").status_code == 404
+    assert "only-googles" in reader.get("/subscriptions").text
+
+
+def test_a_key_that_may_only_read_changes_nothing_and_is_told_so(served: Served, reader: httpx.Client) -> None:
+    assert sign_in(reader, "google", READER).status_code == 303
+    answer = reader.post("/subscriptions", data={"name": "never"})
+    assert answer.status_code == 403
+    assert "This key may not manage" in answer.text
+    assert "never" not in reader.get("/subscriptions").text

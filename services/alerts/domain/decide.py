@@ -17,7 +17,7 @@ from services.alerts.domain.reasons import reasons_for
 from services.alerts.domain.rules import first_mark, look, points_of, view_of
 from services.alerts.domain.severity import SeverityScale
 from services.alerts.domain.subscription import Subscription
-from services.alerts.domain.wording import because, correction_title, title_of
+from services.alerts.domain.wording import correction_title, title_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _finding(
     reasons = reasons_for(before, case.current, lab, view)
     title = title_of(condition, mark, was, case.current, lab)
     points = 0.0 if improves else _fall(condition, mark, was, case.current, lab, scale)
-    return Finding(condition, key, because(condition, title, reasons), was, now, reasons, points, improves)
+    return Finding(condition, key, because(title, reasons), was, now, reasons, points, improves)
 
 
 def _fall(condition: Condition, mark: Mark, was: Score | None, current: Assessment, lab: str, scale: SeverityScale) -> float:
@@ -112,8 +112,6 @@ def _fall(condition: Condition, mark: Mark, was: Score | None, current: Assessme
     now = current.score_for(lab)
     if condition.rule == "coverage" and isinstance(mark, tuple):
         return min(100.0, scale.other.channel_lost * sum(not current.coverage.get(channel) for channel in mark))
-    if condition.rule == "grade" and now.grade == "NR":  # its score says nothing any more
-        return scale.other.channel_lost
     if condition.rule in ("outlook", "watch"):  # what would be lost if it comes true
         return max(0.0, now.confirmed - now.projected)
     view = view_of(condition)
@@ -126,10 +124,15 @@ def _correction(case: Case, before: Assessment | None, gone: tuple[Told, ...]) -
     was = None if before is None else before.score_for(lab)
     reasons = reasons_for(before, case.current, lab, "confirmed") or reasons_for(before, case.current, lab, "projected")
     condition = CorrectionMade()
-    title = because(condition, correction_title(case.current, lab, len(gone)), reasons)
+    title = because(correction_title(case.current, lab, len(gone)), reasons)
     return Finding(
         condition, condition.rule, title, was, case.current.score_for(lab), reasons, 0.0, improves=False, corrects=gone
     )
+
+
+def because(title: str, reasons: tuple[Reason, ...]) -> str:
+    """A title with its first reason."""
+    return f"{title}: {reasons[0].summary}" if reasons else title
 
 
 def _says_nothing(memory: Memory, case: Case) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from neutrality.events.alert import Reason
 from neutrality.events.assessment import Assessment
 from services.alerts.domain.conditions import View
-from services.alerts.domain.decide import Case, Finding, decide
+from services.alerts.domain.decide import Case, Finding, because, decide
 from services.alerts.domain.memory import Memory
 from services.alerts.domain.portfolio import Portfolio, stake_in
 from services.alerts.domain.reasons import LEAST_POINTS, MAX_REASONS
@@ -18,7 +18,6 @@ from services.alerts.domain.routing import Routed, Scene, route
 from services.alerts.domain.rules import view_of
 from services.alerts.domain.severity import SeverityScale
 from services.alerts.domain.subscription import ByVendor, Subscription
-from services.alerts.domain.wording import because
 
 _Claim = tuple[str, str, str, str]  # claim, lab, channel, through
 
@@ -82,7 +81,7 @@ class DryRun:
             return finding
         ranked = sorted(moved[view_of(finding.condition)].values(), key=lambda one: (-abs(one.points), one.claim_id))
         reasons = tuple(one for one in ranked[:MAX_REASONS] if abs(one.points) >= LEAST_POINTS)
-        return replace(finding, reasons=reasons, title=because(finding.condition, finding.title, reasons))
+        return replace(finding, reasons=reasons, title=because(finding.title, reasons))
 
     def _let_settle(self, now: datetime) -> None:
         while self._due_ms:

@@ -1,9 +1,7 @@
 """What an alert says in one line, without its reason."""
 
-from collections.abc import Sequence
 from typing import Final
 
-from neutrality.events.alert import Reason
 from neutrality.events.assessment import Assessment, Score
 from services.alerts.domain.conditions import Condition, InfluenceOver, LevelCrossed, View
 from services.alerts.domain.memory import Mark
@@ -52,13 +50,6 @@ def correction_title(current: Assessment, lab: str, alerts: int) -> str:
     after = current.score_for(lab)
     what = "an earlier alert" if alerts == 1 else f"{alerts} earlier alerts"
     return f"Correction of {what} on {current.name} for {lab}, now {_rated(after, 'confirmed')}"
-
-
-def because(condition: Condition, title: str, reasons: Sequence[Reason]) -> str:
-    """A title with its first reason."""
-    if not reasons:
-        return title
-    return f"{title}{'; no longer holds' if condition.rule == 'correction' else ''}: {reasons[0].summary}"
 
 
 def _rated(score: Score, view: View) -> str:

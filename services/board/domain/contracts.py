@@ -7,6 +7,7 @@ from datetime import datetime
 from neutrality.events.claims import Contract, Intent, Revenue
 from neutrality.events.vocabulary import Money
 from neutrality.model.claims import Standing
+from neutrality.model.explanation import money_text
 from neutrality.model.methodology import load_methodology
 from neutrality.model.picture import Picture
 from services.board.domain.log import Told
@@ -56,7 +57,7 @@ def contracts_of(told: Sequence[Told], vendor: str, at: datetime) -> Contracts:
     names = sorted({data.customer for _, data in _said(picture) if data.customer is not None})
     customers = [_customer(name, picture, totals, going) for name in names]
     customers.sort(key=lambda one: (-(one.share or 0.0), one.customer))
-    revenue = tuple(f"{money(amount)} in {year}" for year, amount in sorted(totals.items(), reverse=True))
+    revenue = tuple(f"{money_text(amount)} in {year}" for year, amount in sorted(totals.items(), reverse=True))
     return Contracts(tuple(customers), revenue, min(1.0, sum(one.at_risk for one in customers)))
 
 
@@ -77,7 +78,7 @@ def _customer(name: str, picture: Picture, totals: dict[int, Money], going: dict
     own = [(standing, data) for standing, data in _said(picture) if data.customer == name]
     spent = sorted(((data, s) for s, data in own if isinstance(data, Revenue)), key=lambda item: -item[0].fiscal_year)
     share = next((_ratio(data, totals) for data, _ in spent if data.fiscal_year in totals), None)
-    words = [f"{money(data.amount)} in {data.fiscal_year}{'' if s.active else ' (planned)'}" for data, s in spent]
+    words = [f"{money_text(data.amount)} in {data.fiscal_year}{'' if s.active else ' (planned)'}" for data, s in spent]
     contracts = [(standing, data) for standing, data in own if isinstance(data, Contract)]
     staying = 1.0
     plans = []
@@ -87,7 +88,7 @@ def _customer(name: str, picture: Picture, totals: dict[int, Money], going: dict
         plan = standing.expected if isinstance(standing.expected, Contract) else data
         staying *= 1.0 - chance * going[plan.intent]
         plans.append(Plan(plan.intent.value, report.data.status.value, standing.credibility, report.data.note))
-    value = next((money(data.annual_value) for _, data in contracts if data.annual_value is not None), None)
+    value = next((money_text(data.annual_value) for _, data in contracts if data.annual_value is not None), None)
     classes = tuple(sorted({one for _, data in contracts for one in data.data_classes}))
     return Customer(name, "; ".join(words) or None, share, value, classes, tuple(plans), (share or 0.0) * (1.0 - staying))
 
@@ -97,11 +98,3 @@ def _ratio(data: Revenue, totals: dict[int, Money]) -> float | None:
     if total.currency != data.amount.currency or total.amount <= 0:
         return None
     return min(1.0, float(data.amount.amount / total.amount))
-
-
-def money(value: Money) -> str:
-    """An amount in words."""
-    for size, word in ((10**9, "bn"), (10**6, "m")):
-        if value.amount >= size:
-            return f"{(value.amount / size).normalize():f} {word} {value.currency}"
-    return f"{value.amount.normalize():f} {value.currency}"

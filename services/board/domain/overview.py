@@ -8,6 +8,7 @@ from neutrality.events.assessment import Assessment, Score
 from services.board.domain.market import LEAST_MOVE
 
 Order = Literal["score", "name", "moved"]
+MOST_MOVERS: Final = 8
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 Moved = Callable[[str, str | None], float | None]  # points by which a vendor's score towards a lab has moved, if that is known
 
@@ -79,10 +80,10 @@ def arranged(rows: Iterable[Row], order: Order) -> list[Row]:
     return sorted(rows, key=lambda row: (not row.own.is_rated, row.own.score.confirmed, row.name.casefold(), row.vendor))
 
 
-def movers(rows: Iterable[Row], most: int = 8) -> list[Row]:
+def movers(rows: Iterable[Row]) -> list[Row]:
     """The rows whose own score moved, the largest move first."""
     found = [row for row in rows if row.own.moved is not None]
-    return sorted(found, key=lambda row: -abs(row.own.moved or 0.0))[:most]
+    return sorted(found, key=lambda row: -abs(row.own.moved or 0.0))[:MOST_MOVERS]
 
 
 def lab_columns(lab: str, known: Iterable[str], limit: int = 40) -> tuple[str, ...]:

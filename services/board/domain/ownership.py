@@ -7,9 +7,10 @@ from typing import Final, Literal
 
 from neutrality.events.claims import Interest, InterestType
 from neutrality.events.cloudevent import Event, event_from_json
-from neutrality.events.vocabulary import Share, Status
+from neutrality.events.vocabulary import Status
 from neutrality.model.claims import Standing
 from neutrality.model.dossier import Dossier
+from neutrality.model.explanation import share_text
 from neutrality.model.methodology import Methodology, load_methodology
 from neutrality.model.picture import Picture
 from services.board.domain.log import Told
@@ -117,14 +118,6 @@ def _edge(standing: Standing, data: Interest) -> Edge:
         standing.credibility,
         pending,
     )
-
-
-def share_text(share: Share | None) -> str:
-    """A share in words."""
-    if share is None:
-        return "unknown share"
-    low, high = share.bounds
-    return f"{100 * low:.4g} %" if low == high else f"{100 * low:.4g} to {100 * high:.4g} %"
 
 
 def _node(entity: str, picture: Picture | None, vendor: str, level: int) -> Node:

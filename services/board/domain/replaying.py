@@ -1,7 +1,7 @@
 """What comes of a part of the log, in process: runs in a worker, so that pages answer meanwhile. Pure; arguments and results can be pickled."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -51,6 +51,14 @@ def as_of(told: Sequence[Told], at: datetime) -> dict[str, Assessment]:
     runner = LocalRunner(load_methodology(), at)
     runner.apply_together((event, _recorded_ms(event)) for event in _events(told) if event.time <= at)
     return runner.standing_assessments()
+
+
+def scores_as_of(told: Sequence[Told], at: datetime) -> dict[str, Assessment]:
+    """The same with the scores alone, without terms and claims: what a heat map needs of hundreds of vendors."""
+    return {
+        vendor: replace(found, confirmed=(), projected=(), claims=(), cause=None, before=None)
+        for vendor, found in as_of(told, at).items()
+    }
 
 
 def history(told: Sequence[Told], vendor: str, now: datetime) -> tuple[Moment, ...]:

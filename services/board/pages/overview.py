@@ -1,9 +1,10 @@
 """The overview: the heat map as it stands, live, and as it stood on any day."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest
 from typing import Annotated, Any, Final
 
 import orjson
@@ -13,9 +14,10 @@ from starlette.responses import Response
 
 from neutrality.events.assessment import Assessment
 from services.board.domain.market import WINDOWS, Window
-from services.board.domain.overview import ORDERS, Filter, Order, Row, arranged, lab_columns, movers, row_of
-from services.board.domain.replaying import as_of
+from services.board.domain.overview import MOST_MOVERS, ORDERS, Filter, Order, Row, arranged, lab_columns, movers, row_of
+from services.board.domain.replaying import scores_as_of
 from services.board.pages.web import Web, wrong_request
+from services.board.pages.words import row_document
 from services.board.sessions import Session
 
 _KEPT_DAYS: Final = 16  # replays of the whole log that are kept
@@ -107,7 +109,7 @@ class Overview:
         log = self.web.knowledge.log
         key = at.isoformat(), log.size
         if key not in self._days:
-            found = await self.web.workers.run("as_of", "whole", as_of, log.everything(), at)
+            found = await self.web.workers.run("as_of", "whole", scores_as_of, log.everything(), at)
             while len(self._days) >= _KEPT_DAYS:
                 self._days.pop(next(iter(self._days)))
             self._days[key] = found
@@ -142,17 +144,21 @@ class Overview:
     def _frame(self, vendors: Iterable[str], position: str, lab: str, window: Window) -> bytes:
         market = self.web.knowledge.market
         others = lab_columns(lab, self.web.knowledge.labs())
-        render = self.web.templates.get_template("row.html").module.row  # type: ignore[attr-defined]
         rows = [self._row(market.vendors[vendor], lab, others, window) for vendor in vendors if vendor in market.vendors]
         document = {
+            "movers": self._movers(lab, window),
             "labs": (lab, *others),
-            "rows": {row.vendor: self._shown(row, render) for row in rows},
+            "rows": {row.vendor: row_document(row) for row in rows},
         }
         return b"".join((b"event: rows\nid: ", position.encode(), b"\ndata: ", orjson.dumps(document), b"\n\n"))
 
-    def _shown(self, row: Row, render: Callable[[Row, str], str]) -> dict[str, Any]:
-        score = row.own.score.confirmed
-        return {"html": str(render(row, "")), "name": row.name, "score": score, "version": row.version}
+    def _movers(self, lab: str, window: Window) -> str:
+        """What moved, as the page shows it."""
+        market, now_ms = self.web.knowledge.market, int(self.web.wall().timestamp() * 1000)
+        moved = ((abs(market.moved(vendor, lab, window, now_ms) or 0.0), vendor) for vendor in market.vendors)
+        rows = [self._row(market.vendors[vendor], lab, (), window) for _, vendor in nlargest(MOST_MOVERS, moved)]
+        shown = self.web.templates.get_template("movers.html").module.shown  # type: ignore[attr-defined]
+        return str(shown(movers(rows), self.web.knowledge.name(lab)))
 
 
 def day_of(text: str, web: Web) -> datetime:

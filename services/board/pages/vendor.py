@@ -207,7 +207,7 @@ def drawing_of(graph: Ownership) -> dict[str, Any]:
             "from": edge.holder,
             "to": edge.held,
             "aspect": edge.aspect,
-            "label": (edge.share or "control").replace("unknown share", "?"),
+            "label": (edge.share or "control").replace("an unknown part", "?"),
             "status": edge.status if edge.is_pending else "",
         }
         for number, edge in enumerate(graph.edges)

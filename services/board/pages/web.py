@@ -22,10 +22,11 @@ from starlette.types import Scope
 
 from neutrality.http import HttpProblem, add_problem_handlers
 from services.board.alerts_api import AlertsApi, AlertsAway, AlertsRefused
+from services.board.domain.grades import GRADES
 from services.board.knowledge import Knowledge
 from services.board.live import Hub
 from services.board.metrics import BoardMetrics
-from services.board.pages.words import CHANNELS, FILTERS, GRADES
+from services.board.pages.words import CHANNELS, FILTERS
 from services.board.sessions import Session, Sessions
 from services.board.settings import BoardSettings
 from services.board.workers import ReplayTookTooLong, Workers

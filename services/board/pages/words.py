@@ -8,16 +8,8 @@ from typing import Any, Final
 from markupsafe import Markup, escape
 
 from neutrality.events.assessment import Score
-from services.board.domain.overview import Cell
+from services.board.domain.overview import Cell, Row
 
-GRADES: Final = {
-    "N1": "independent",
-    "N2": "broadly neutral",
-    "N3": "exposed",
-    "N4": "compromised",
-    "N5": "captive",
-    "NR": "not rated: no ownership data",
-}
 CHANNELS: Final = {"ownership": "Ownership", "votes": "Votes", "governance": "Governance", "revenue": "Revenue"}
 
 
@@ -96,6 +88,16 @@ def _cell(shown: str, grade: str, moved: int, by: str) -> Markup:
     if moved:
         arrow = Markup('<span class="a" title="{} points">{}</span>').format(by, "↑" if moved > 0 else "↓")
     return Markup('<td class="c {}">{}<span class="g">{}</span>{}</td>').format(escape(grade.lower()), shown, grade, arrow)
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """A row of the heat map as the page's script takes it: text that is shown as it is. `own` is null if it is not rated."""
+    score = row.own.score
+    own = None
+    if row.own.is_rated:
+        own = [points(score.confirmed), score.grade, score.outlook, score.watch or "", signed(row.own.moved)]
+    others = [f"{points(c.score.confirmed)} {c.score.grade} {signed(c.moved)}" if c.is_rated else "NR" for c in row.others]
+    return {"name": row.name, "version": row.version, "own": own, "others": others}
 
 
 FILTERS: Final = {

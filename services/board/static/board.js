@@ -34,40 +34,80 @@ export async function refresh(address = location.href) {
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") return location.assign(answer.url);
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const filter = $("[data-filter]")?.elements;
+  const typed = filter && { q: filter.q.value, category: filter.category.value, typing: document.activeElement === filter.q };
   const open = new Set($$("#content details[open]").map((node) => node.id));
   $("#content").replaceWith($("#content", page));
   document.title = page.title;
+  if (typed && $("[data-filter]")) {
+    const { q, category } = $("[data-filter]").elements;
+    [q.value, category.value] = [typed.q, typed.category];
+    if (typed.typing) q.focus();
+  }
   for (const node of $$("#content details")) node.open = node.open || (node.id !== "" && open.has(node.id));
   ready($("#content"));
   document.dispatchEvent(new CustomEvent("board:refreshed"));
 }
 
+// Somebody is typing, or has typed what is not sent yet.
 function isBusy() {
-  const active = document.activeElement;
-  return active && active.closest("#content form") && active.matches("input, select, textarea");
+  const fields = $$("#content form :is(input, select, textarea)");
+  return fields.some((field) => field === document.activeElement || ("defaultValue" in field && field.value !== field.defaultValue));
+}
+
+function cell(className, ...content) {
+  const made = document.createElement("td");
+  made.className = className;
+  made.append(...content);
+  return made;
+}
+
+function span(className, text, title = "") {
+  const made = document.createElement("span");
+  Object.assign(made, { className, textContent: text });
+  if (title) made.title = title;
+  return made;
+}
+
+// The cells of a row behind its name, as row.html has them.
+function cellsOf({ own, others }) {
+  const cells = [];
+  if (own) {
+    const [points, grade, outlook, watch, moved] = own;
+    const score = document.createElement("b");
+    score.textContent = points;
+    cells.push(cell(`own ${grade.toLowerCase()}`, score, " ", span("g", grade)));
+    cells.push(cell(`look ${outlook}${watch && " watch"}`, watch ? `${outlook}, watch ${watch}` : outlook));
+    cells.push(cell(`num ${moved && (moved.startsWith("+") ? "up" : "down")}`, moved));
+  } else {
+    cells.push(cell("own nr", "not rated: no ownership data"));
+    cells[0].colSpan = 3;
+  }
+  for (const text of others) {
+    const [points, grade, moved] = text.split(" ");
+    if (!grade) cells.push(cell("c nr", span("g", points)));
+    else cells.push(cell(`c ${grade.toLowerCase()}`, points, span("g", grade), ...(moved ? [span("a", moved.startsWith("+") ? "↑" : "↓", `${moved} points`)] : [])));
+  }
+  return cells;
 }
 
 let labs = "";
 function takeRows(message) {
-  const told = [];
   const columns = message.labs.join(" ");
-  const known = $$("#rows > tr");
-  const byVendor = new Map(known.map((row) => [row.dataset.vendor, row]));
-  const isNew = Object.keys(message.rows).some((vendor) => !byVendor.has(vendor));
+  const byVendor = new Map($$("#rows > tr").map((row) => [row.dataset.vendor, row]));
+  const isNew = Object.entries(message.rows).some(([vendor, { name }]) => byVendor.get(vendor)?.querySelector("th a").textContent !== name);
   if (isNew || (labs && labs !== columns) || $$(".heat thead th").length !== message.labs.length + 3) return refresh();
   labs = columns;
-  for (const [vendor, { html, name, score }] of Object.entries(message.rows)) {
-    const old = byVendor.get(vendor);
-    const holder = document.createElement("template");
-    holder.innerHTML = html; // the server's own row, escaped there
-    const row = holder.content.firstElementChild;
-    const before = [...old.cells].map((cell) => cell.textContent);
-    [...row.cells].forEach((cell, index) => cell.textContent !== before[index] && cell.classList.add("changed"));
-    row.hidden = old.hidden;
-    const focused = old.contains(document.activeElement);
-    old.replaceWith(row);
-    if (focused) $("a", row).focus();
-    if (row.cells[1].classList.contains("changed")) told.push(`${name}: ${score.toFixed(1)}`);
+  const movers = $("#movers");
+  if (movers && !movers.contains(document.activeElement)) movers.innerHTML = message.movers; // the server's own list, escaped there
+  const told = [];
+  for (const [vendor, found] of Object.entries(message.rows)) {
+    const row = byVendor.get(vendor);
+    const [head, ...before] = row.cells;
+    const cells = cellsOf(found);
+    cells.forEach((one, index) => one.textContent !== before[index]?.textContent && one.classList.add("changed"));
+    row.replaceChildren(head, ...cells);
+    if (cells[0].classList.contains("changed")) told.push(`${found.name}: ${cells[0].textContent}`);
   }
   if (told.length) $("#said").textContent = `Changed: ${told.slice(0, 5).join(", ")}${told.length > 5 ? " and more" : ""}`;
 }

@@ -173,11 +173,6 @@ def test_losing_sight_of_a_channel_is_told_and_weighs_by_the_channels_lost() -> 
     assert decided(after, replace(before, version=3), CoverageLost()).findings[0].title.endswith("revenue of Scale Ai")
 
 
-def test_a_vendor_that_is_no_longer_rated_has_not_improved_and_weighs_as_a_lost_channel() -> None:
-    [found] = decided(assessment(1, score(60.0, grade="N3")), assessment(2, NOT_RATED), GradeChange()).findings
-    assert (found.improves, found.points) == (False, SCALE.other.channel_lost)
-
-
 def test_only_the_score_towards_the_lab_counts() -> None:
     current = assessment(2, score(35.6, grade="N4"), meta=score(91.4))
     assert decided(assessment(1, score(91.4)), current, lab="meta").findings == ()

@@ -86,6 +86,6 @@ def test_a_correction_does_not_wait_and_names_what_it_corrects(settling_s: int) 
     assert correction.alert.raised_at == "2025-06-12T09:10:00Z"
     assert correction.alert.severity == told.alert.severity == "critical"
     assert correction.alert.title == (
-        "Correction of an earlier alert on Scale Ai for google, now 100.0 (N1); no longer holds: Meta holds 49 % of the equity of Scale AI"
+        "Correction of an earlier alert on Scale Ai for google, now 100.0 (N1): Meta holds 49 % of the equity of Scale AI"
     )
     assert correction.alert.reasons[0].status == "withdrawn"

@@ -93,9 +93,9 @@ def test_the_first_view_of_500_vendors_by_20_labs_is_small_and_soon_rendered(tmp
     web = web_of(tmp_path, vendors)
     overview = Overview(web)
     overview._now(Session("lab-0", None), Filter(), "week")
-    began = time.perf_counter()
+    began_s = time.process_time()
     page = bytes(overview._now(Session("lab-0", None), Filter(), "week").body)
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began_s
     assert page.count(b"<tr data-vendor") == 500
     assets = [STATIC / name.decode() for name in re.findall(rb"/static/[0-9a-f]{16}/([^\"]+)", page)]
     assert len(assets) >= 3
