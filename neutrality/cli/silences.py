@@ -49,7 +49,7 @@ def add(
 def list_(
     *,
     lab: Lab,
-    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended too, of the last 90 days.")] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended too.")] = False,
     alerts_url: AlertsUrl = DEFAULT_ALERTS_URL,
     api_key_file: LabKeyFile = None,
     as_json: AsJson = False,

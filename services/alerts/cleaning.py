@@ -11,6 +11,7 @@ from sqlalchemy import and_, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerts.database import Database, DatabaseUnavailable
+from services.alerts.decisions.store import forget_decisions
 from services.alerts.decisions.tables import ATTENTION
 from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, HISTORY
 
@@ -51,6 +52,7 @@ class Cleaner:
         for forget, kept in (
             (forget_history, self._kept.history),
             (forget_alerts, self._kept.alerts),
+            (forget_decisions, self._kept.alerts),
             (forget_attempts, self._kept.attempts),
         ):
             await self._pages(forget, int((now - kept).timestamp() * 1000))

@@ -108,11 +108,6 @@ class Intake:
         """When the next of them is due, in ms since 1970."""
         return await self._database.read(store.next_timer_ms, partitions)
 
-    async def clean(self) -> None:
-        """Forget what nobody asks for any more."""
-        async with self._database.transaction() as connection:
-            await store.clean(connection, store.to_ms(self._clock()) - store.KEPT_MS)
-
     @asynccontextmanager
     async def _deciding(self, batch: Batch) -> AsyncIterator[tuple[AsyncConnection, Wishes]]:
         """A transaction that decides: what is in the batch at its end is kept and sent."""

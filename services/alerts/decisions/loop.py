@@ -14,7 +14,6 @@ from services.alerts.intake import Intake
 
 LOOK_EVERY_S: Final = 1.0  # for timers that others have set, and that labs have moved
 LONGEST_PAUSE_S: Final = 5.0
-CLEAN_EVERY_S: Final = 3600.0
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -31,16 +30,11 @@ class TimerLoop:
     async def run(self) -> None:
         """Work off what is due, and wait; while the database is away try again."""
         pause_s = LOOK_EVERY_S
-        cleaned_s = -CLEAN_EVERY_S
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 partitions = [int(name) for name in self._partitions()]
                 if await self._intake.work_off_timers(partitions) == MOST_AT_ONCE:
                     continue
-                if loop.time() - cleaned_s >= CLEAN_EVERY_S:
-                    await self._intake.clean()
-                    cleaned_s = loop.time()
                 due_ms = await self._intake.next_timer_ms(partitions)
                 pause_s = LOOK_EVERY_S if due_ms is None else min(LOOK_EVERY_S, (due_ms - to_ms(self._clock())) / 1000.0)
             except DatabaseUnavailable as error:

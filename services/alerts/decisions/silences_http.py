@@ -62,7 +62,7 @@ def add_silences(app: FastAPI, database: Database, intake: Intake, clock: Callab
 
     @app.get(_PATH, tags=_TAG, summary="A lab's silences", response_class=Response)
     async def list_silences(
-        lab: LabId, ended: Annotated[bool, Query(description="Those that have ended too, of the last 90 days.")] = False
+        lab: LabId, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
     ) -> Response:
         """Those that have not ended, the next to end first."""
         now = clock()

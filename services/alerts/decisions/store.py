@@ -22,7 +22,6 @@ from services.alerts.domain.silence import Silence, SilenceTerms
 from services.alerts.state import read_assessment
 from services.alerts.tables import ALERTS
 
-KEPT_MS: Final = 90 * 24 * 3600 * 1000  # what was not sent, and silences that have ended
 MemoryKey = tuple[str, str, str]  # lab, subscription, vendor
 Kind = Literal["settle", "release", "silence", "remind", "escalate"]
 
@@ -378,9 +377,10 @@ async def set_attention(connection: AsyncConnection, lab: str, alert: str, **val
     await connection.execute(update(ATTENTION).where(ATTENTION.c.lab == lab, ATTENTION.c.alert == alert).values(values))
 
 
-async def clean(connection: AsyncConnection, before_ms: int) -> None:
-    """What nobody asks for any more: baselines that nothing began from, and what was not sent and silences of before a time."""
+async def forget_decisions(connection: AsyncConnection, before_ms: int) -> int:
+    """What was not sent and silences of before a time, and baselines that nothing settles from; 0: there is no more."""
     used = exists().where(MEMORIES.c.vendor == BASELINES.c.vendor, MEMORIES.c.baseline == BASELINES.c.version)
     await connection.execute(delete(BASELINES).where(~used))
     await connection.execute(delete(UNSENT).where(UNSENT.c.raised_ms < before_ms, UNSENT.c.outcome.not_in(("held", "silenced"))))
     await connection.execute(delete(SILENCES).where(SILENCES.c.ends_ms < before_ms))
+    return 0

@@ -92,8 +92,25 @@ def test_what_settles_outlives_a_crash(database_url: str) -> None:
         async with alerts(database_url) as parts:  # another process
             await parts.at(NOW + HOUR)
             assert [(one.rule, one.before and one.before.grade) for one in await sent(parts)] == [("grade", "N1")]
+            assert len(await rows(parts, BASELINES)) == 1
             async with parts.database.transaction() as connection:
-                await store.clean(connection, store.to_ms(NOW + 91 * 24 * HOUR))
+                await store.forget_decisions(connection, store.to_ms(NOW))
+            assert await rows(parts, BASELINES) == []
+
+    asyncio.run(run())
+
+
+def test_what_was_not_sent_is_forgotten_in_its_time_but_not_what_waits(sqlite_url: str) -> None:
+    async def run() -> None:
+        hourly = grade_only(schedule={"deliver": "hourly"})
+        async with watching(sqlite_url, grade_only(name="strict", minimum_severity="critical")) as parts:
+            await parts.intake.put_subscription(hourly)
+            parts.clock = NOW + MINUTE
+            await parts.take_in(assessment(2, score(89.0, grade="N2")))
+            for kept_to, outcomes in ((NOW, {"minor", "held"}), (NOW + HOUR, {"held"})):
+                async with parts.database.transaction() as connection:
+                    await store.forget_decisions(connection, store.to_ms(kept_to))
+                assert {one.outcome for one in await rows(parts, UNSENT)} == outcomes
 
     asyncio.run(run())
 
