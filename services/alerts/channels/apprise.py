@@ -27,6 +27,7 @@ from services.alerts.channels.rendering import Message
 from services.alerts.domain.addresses import Network
 from services.alerts.domain.attempts import Attempt, Fault
 
+AT_ONCE: Final = 32  # messages of all endpoints
 # services whose hosts are fixed; of workflows (Teams) and Zulip, whose URLs may name one, `_HOSTS` says which
 DEFAULT_SCHEMES: Final = (
     "betterstack",
@@ -172,15 +173,25 @@ def _asset() -> AppriseAsset:
 
 
 class AppriseSender:
-    """The messages of one endpoint: one at a time, each in a thread of its own that the end of the process does not wait for."""
+    """The messages of one endpoint: one at a time, each in a thread of its own that the end of the process does not wait for.
 
-    def __init__(self, schemes: Sequence[str], allowed: Sequence[Network], *, timeout_s: float) -> None:
+    `room` bounds those of all endpoints that are within their time; one that overran it holds up its own endpoint alone.
+    """
+
+    def __init__(
+        self, schemes: Sequence[str], allowed: Sequence[Network], *, timeout_s: float, room: asyncio.Semaphore | None = None
+    ) -> None:
         """`allowed`: networks that may be reached besides the public Internet."""
         self._schemes, self._allowed, self._timeout_s = schemes, allowed, timeout_s
+        self._room = room or asyncio.Semaphore(AT_ONCE)
         self._running: asyncio.Future[Any] | None = None
 
     async def send(self, url: str, message: Message) -> Attempt:
         """One attempt; what came of it is told, never raised."""
+        async with self._room:
+            return await self._send(url, message)
+
+    async def _send(self, url: str, message: Message) -> Attempt:
         started_s = time.monotonic()
         status: int | None = None
         fault: Fault | None = None

@@ -137,13 +137,14 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     score = _score(after) if before is None else f"{_score(after)}, before {_score(before)}"
     projected = f"{after.projected:.1f}"
     standing = f"outlook {after.outlook}" + (f", watch {after.watch}" if after.watch else "")
+    points = f" ({alert.points:.1f} points)" if alert.points > 0 else ""
     facts = [
-        ("Severity", alert.severity),
+        ("Severity", f"{alert.severity}{points}"),
         ("Vendor", f"{line(alert.vendor_name)} ({alert.vendor})"),
         ("Neutrality", score),
         ("Projected", f"{projected}; {standing}"),
     ]
-    if alert.stake is not None:
+    if alert.stake is not None and alert.stake.summary:
         facts.append(("At stake", line(alert.stake.summary)))
         if alert.stake.spending is not None:
             facts.append(("Spending", _spending(alert.stake.spending, alert.stake.spending_share)))

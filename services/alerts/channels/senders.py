@@ -1,12 +1,13 @@
 """One endpoint's sender, of whichever kind: what it is given becomes a request, a mail or a chat's message, once."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, assert_never
 
 from neutrality.events.alert import ALERT_TYPE, Alert
-from services.alerts.channels.apprise import AppriseSender
+from services.alerts.channels.apprise import AT_ONCE, AppriseSender
 from services.alerts.channels.email import Mailer, Unsubscribing
 from services.alerts.channels.rendering import Message, render, render_plainly
 from services.alerts.channels.webhook import CONNECTIONS, Poster, message_of
@@ -43,6 +44,7 @@ class Senders:
     public_url: str | None
     apprise_schemes: Sequence[str]
     apprise_timeout_s: float
+    apprise_room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), compare=False)
 
     def of(self, endpoint: Endpoint) -> Sender:
         """A sender to an endpoint; who asks for it closes it."""
@@ -52,7 +54,8 @@ class Senders:
             case EmailTerms() as terms:
                 return _ByEmail(endpoint, terms, self.mailer, self.public_url)
             case AppriseTerms():
-                return _ByApprise(endpoint, AppriseSender(self.apprise_schemes, self.allowed, timeout_s=self.apprise_timeout_s))
+                timeout_s, room = self.apprise_timeout_s, self.apprise_room
+                return _ByApprise(endpoint, AppriseSender(self.apprise_schemes, self.allowed, timeout_s=timeout_s, room=room))
         assert_never(endpoint.terms)
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,11 +13,12 @@ import pytest
 
 from neutrality.events.alert import Alert
 from services.alerts.domain.conditions import GradeChange
+from services.alerts.domain.schedule import Schedule
 from services.alerts.domain.subscription import Subscription
 from services.alerts.endpoints import store
 from services.alerts.outbox import add_alerts
-from tests.support.alerts import AlertsParts, senders_to
-from tests.support.assessments import alert
+from tests.support.alerts import NOW, AlertsParts, senders_to
+from tests.support.assessments import alert, assessment, score
 from tests.support.mailbox import Mail, Mailbox, mailbox
 from tests.support.receiver import receiver, status
 from tests.unit.alerts.test_http import listen, served
@@ -196,6 +198,27 @@ def test_a_group_of_alerts_is_one_message_to_people_and_one_each_to_a_webhook(da
             again = await client.post(f"/labs/{LAB}/endpoints/soc/replay", json={"first": together[0].id, "last": together[2].id})
             assert again.json() == {"alerts": 3}
             assert (await box.until(3))[2].message["Message-ID"] == first.message["Message-ID"]
+
+    asyncio.run(run())
+
+
+def test_a_digest_is_one_mail_with_all_that_waited_for_it(database_url: str) -> None:
+    async def run() -> None:
+        async with mailing(database_url) as (parts, client, box), receiver() as hook:
+            await put(client, "hook", hook.url)
+            await confirm(client, box)
+            digest = Subscription(lab=LAB, name="desk", conditions=(GradeChange(),), schedule=Schedule(deliver="hourly"))
+            await parts.intake.put_subscription(digest)
+            await parts.at(NOW + timedelta(minutes=10))
+            for vendor in ("scale-ai", "turing", "mercor"):
+                await parts.take_in(assessment(1, score(20.0, grade="N5"), vendor=vendor))
+            assert (box.mails, hook.received) == ([], [])
+            await parts.at(NOW + timedelta(minutes=61))
+            [mail] = await box.until(1)
+            assert mail.message["Subject"] == "3 alerts: Scale Ai, Turing, Mercor"
+            assert len(await hook.until(3)) == 3
+            assert await until_settled(client, "soc") == {"pending": 0, "delivered": 3, "failed": 0}
+            assert len(box.mails) == 1
 
     asyncio.run(run())
 
