@@ -13,6 +13,7 @@ LOADS: Final = ("tests/faults/", "tests/integration/test_trials.py")
 LONGEST_FIRST: Final = ("faults", "integration", "e2e", "containers", "contract", "packaging", "property")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
