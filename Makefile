@@ -25,7 +25,7 @@ demo: $(STAMP) ## the same, in the scenario's time; ends by itself, non-zero if 
 	@$(BIN)/neutrality up --demo
 
 test: check ## all checks and all tests
-	@$(BIN)/pytest -q --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -q --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 check: $(STAMP) ## formatting, lint, types, layers, dependencies, generated files
 	@$(BIN)/ruff format --check --quiet .
