@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-PROCESSES := 3 # of tests: they wait more than they work
+PROCESSES := 2 # of tests: they wait more than they work
 STAMP := .venv/.locked
 
 .PHONY: help up demo test trials ingest-trials alerts-trials board-load check unit outage fuzz bench bench-latency bench-deploy containers audit sbom generate scenario-table screenshot screenshots vendored clean
