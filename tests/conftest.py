@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.support.kafka",
     "tests.support.spread",
     "tests.support.stack",
+    "tests.support.board",  # last: it stands on the others, which pytest must see first
 ]

@@ -50,7 +50,7 @@ def test_a_silence_has_a_reason_and_an_end_and_what_it_mutes_is_kept(visit: Visi
 def test_a_subscription_is_made_changed_and_ended(visit: Visit) -> None:
     page = visit.go("/subscriptions")
     page.get_by_label("Name").fill("night")
-    page.get_by_label("Vendors").fill(VENDOR)
+    page.get_by_role("combobox", name="Vendors").fill(VENDOR)
     page.get_by_role("button", name="Subscribe").click()
     one = page.locator("li", has=page.get_by_role("heading", name="night"))
     expect(one).to_contain_text("Vendors: Scale AI.")
