@@ -78,7 +78,7 @@ class Visit:
         assert [request.url for request in self.requests if not request.url.startswith(self.url)] == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(stack: Stack, chromium: Browser, played: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The cookie of a reader of Google's."""
     context = chromium.new_context()

@@ -1,4 +1,6 @@
-"""A real Chromium for the tests of the board: the distribution's, one a session.
+"""A real Chromium for the tests of the board: the distribution's, one a file.
+
+While it is open, Playwright keeps an event loop running in this thread, and nothing else could run one.
 
 Without Chromium these tests skip, but fail where CI is set: there `.ci/run` installs it.
 """
@@ -22,7 +24,7 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser."""
     if CHROMIUM is None:
