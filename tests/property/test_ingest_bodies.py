@@ -35,6 +35,7 @@ from tests.support.ingest import NOW, new_identities
 BODIES: Final = int(os.environ.get("INGEST_BODIES", "500"))
 TOPICS: Final = ("neutrality.ownership", "neutrality.contracts")
 ONE, BATCH, JSON = "application/cloudevents+json", "application/cloudevents-batch+json", "application/json"
+MOST_ROUNDS: Final = 5
 GROWTH_BYTES: Final = 256 * 1024  # of all that lives after a round of the corpus; what one body inflates to is more
 Headers = dict[str, str]
 
@@ -309,7 +310,10 @@ def test_hostile_bodies_leave_nothing_in_memory(door: Door) -> None:
     living_bytes()
     tracemalloc.start()
     try:
-        first = living_bytes()
-        assert living_bytes() - first < GROWTH_BYTES
+        rounds = [living_bytes(), living_bytes()]
+        # what else lives in this process may grow in one round; what leaks grows in each
+        while rounds[-1] - rounds[-2] >= GROWTH_BYTES and len(rounds) < MOST_ROUNDS:
+            rounds.append(living_bytes())
+        assert rounds[-1] - rounds[-2] < GROWTH_BYTES, rounds
     finally:
         tracemalloc.stop()
