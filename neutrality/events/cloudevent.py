@@ -251,7 +251,7 @@ def event_and_json_from_kafka(headers: Iterable[tuple[str, bytes | None]], value
     headers = tuple(headers)
     if value is not None and len(value) <= MAX_EVENT_BYTES:
         try:
-            json = _binary_as_structured(headers, value)
+            json = binary_as_structured(headers, value)
             return _validate_json(json), json
         except ValueError:  # pydantic's, msgspec's and a header's encoding are all of this kind
             pass
@@ -262,7 +262,7 @@ def event_and_json_from_kafka(headers: Iterable[tuple[str, bytes | None]], value
 _JSON_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
-def _binary_as_structured(headers: Iterable[tuple[str, bytes | None]], value: bytes) -> bytes:
+def binary_as_structured(headers: Iterable[tuple[str, bytes | None]], value: bytes) -> bytes:
     """The structured JSON of a record in binary mode. Raises ValueError if the value is not one JSON value, or a header not UTF-8."""
     attributes: dict[str, str] = {}
     for name, content in headers:

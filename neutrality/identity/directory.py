@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
-from neutrality.events.claims import Correction, Entity
-from neutrality.events.cloudevent import Event, event_from_json, event_to_json
+from neutrality.events import claims, cloudevent
 from neutrality.events.identifiers import MANY_OF_A_SCHEME, normalise_identifier, spelled_as_id
+from neutrality.events.structs import Entity, event_from_json, event_to_json
 from neutrality.events.vocabulary import Identifier
 from neutrality.identity.names import name_id
 from neutrality.model.claims import NO_RETRACTIONS, Order, by_claim, disputes, retractions, standing_of
@@ -109,11 +109,11 @@ class Directory:
         meant = {self._merged(entity) for entity in bearers if root in self.identity(entity, at).provisional} - {root}
         return meant.pop() if len(meant) == 1 else root
 
-    def learn(self, events: Iterable[Event]) -> set[str]:
+    def learn(self, events: Iterable[cloudevent.Event]) -> set[str]:
         """Take in what events say of identities; the others are passed over. Returns the ids that may mean another entity than before."""
-        told: dict[str, list[Event]] = {}
+        told: dict[str, list[cloudevent.Event]] = {}
         for event in events:
-            if isinstance(event.data, Entity | Correction):
+            if isinstance(event.data, claims.Entity | claims.Correction):
                 told.setdefault(event.data.subject, []).append(event)
         affected: set[str] = set()
         for entity, found in told.items():
@@ -128,7 +128,7 @@ class Directory:
         """The claims that were ever made of what an entity is."""
         return frozenset(report.data.claim_id for report in self._card(entity).dossier.reports.values())
 
-    def is_about_a_merger(self, correction: Correction) -> bool:
+    def is_about_a_merger(self, correction: claims.Correction) -> bool:
         """Whether it takes back that its subject is another entity; it stays with the subject then."""
         ref = correction.retracts_event
         key = None if ref is None else f"{ref.source}\n{ref.id}"
@@ -175,7 +175,7 @@ class Directory:
         self._bearers.clear()
         self.mergers.clear()
 
-    def _learn(self, entity: str, events: Sequence[Event]) -> set[str]:
+    def _learn(self, entity: str, events: Sequence[cloudevent.Event]) -> set[str]:
         before = self._card(entity)
         card = before.add(events)
         if card.dossier is before.dossier:
@@ -233,13 +233,13 @@ class _Card:
     def __init__(self, dossier: Dossier) -> None:
         self.dossier: Final = dossier
 
-    def said(self, events: Iterable[Event]) -> Iterator[tuple[str, bytes]]:
+    def said(self, events: Iterable[cloudevent.Event]) -> Iterator[tuple[str, bytes]]:
         """What is to be kept of events that were added: under the name of each the revision that counts."""
         for name in {f"{event.source}\n{event.id}" for event in events}:
             report = self.dossier.reports.get(name)
             yield name, event_to_json(self.dossier.corrections[name]) if report is None else report.json
 
-    def add(self, events: Iterable[Event]) -> "_Card":
+    def add(self, events: Iterable[cloudevent.Event]) -> "_Card":
         return _Card(self.dossier.add((event, 0, None) for event in events))
 
     def ever_bore(self) -> set[str]:
@@ -287,7 +287,7 @@ def _spelled(claim: Entity) -> Iterator[Identifier]:
     """Identifiers in one spelling; those that cannot be of their scheme are nobody's."""
     for identifier in claim.identifiers or ():
         with contextlib.suppress(ValueError):
-            yield normalise_identifier(identifier)
+            yield normalise_identifier(Identifier(scheme=identifier.scheme, id=identifier.id))
 
 
 def _card_key(entity: str, event: str) -> bytes:

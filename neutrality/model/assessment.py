@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from neutrality.events.assessment import Assessment, Channel, ClaimNote, Outlook, Part, Score, Step, Term, Watch, note_to_bytes
-from neutrality.events.claims import Role, RoleType
+from neutrality.events.structs import Role, RoleType
 from neutrality.model.explanation import named_in, note_of
-from neutrality.model.facts import Facts
+from neutrality.model.facts import Facts, reach_in
 from neutrality.model.governance import governance_influence, governance_ties
 from neutrality.model.methodology import Limits, Methodology
-from neutrality.model.ownership import Allotted, integrated, levels
+from neutrality.model.ownership import Allotted, integrated
 from neutrality.model.picture import Holdings, Note
 from neutrality.model.profile import NO_EXPOSURE, Exposure, LabExposure
 from neutrality.model.revenue import Spending, revenue_influence
 from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
-from neutrality.model.votes import blocks, control_level, control_level_in, power
+from neutrality.model.votes import blocks, control_levels_in, power
 
 _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what is left of 100 points is far under any rounding
 _NO_INFLUENCE: Final = 1e-12
@@ -50,7 +50,7 @@ def terms_of(
     held = facts.holdings(view)
     spending = facts.picture.spendings(view, methodology)
     labs = sorted({*facts.labs(), *([facts.lab] if facts.lab is not None else [])})
-    reach = {lab: _reach(lab, facts, held, view, methodology, None if lab == facts.lab else own) for lab in labs}
+    reach = _reach(facts, held, view, methodology, own)
     shares: dict[Channel, Sequence[Allotted]] = {"ownership": held.equity, "votes": held.votes}
     found = []
     for lab in labs:
@@ -155,24 +155,25 @@ def _way(lab: str, through: str, facts: Facts, shares: Sequence[Allotted]) -> tu
 
 
 def _reach(
-    lab: str, facts: Facts, held: Holdings, view: View, methodology: Methodology, own: Mapping[str, LabExposure] | None
-) -> Exposure:
-    if own is not None:
-        return own[lab].of(view.name) if lab in own else NO_EXPOSURE
-    by_level, _ = levels(lab, held.equity, facts.parties, view, methodology.limits)
-    return Exposure(by_level, control_level(lab, held.futures, facts.parties, view, methodology.limits))
+    facts: Facts, held: Holdings, view: View, methodology: Methodology, own: Mapping[str, LabExposure] | None
+) -> Mapping[str, Exposure]:
+    """How each lab reaches the vendor; without those that do not."""
+    if own is None or facts.lab is not None:
+        found, _ = reach_in(held, facts.reached(), view, methodology)
+        return found
+    return {lab: exposure.of(view.name) for lab, exposure in own.items()}
 
 
 def _ownership(lab: str, facts: Facts, held: Holdings, view: View, reach: Mapping[str, Exposure]) -> tuple[float, _Weighted]:
     if facts.lab == lab:  # a lab, or a member of its group, is its own
         return 1.0, [(facts.attributes.lab_claim or "", lab, 1.0)]
-    influence = integrated(reach[lab].levels)
+    influence = integrated(reach.get(lab, NO_EXPOSURE).levels)
     if influence <= _NO_INFLUENCE:
         return 0.0, []
     weighted = [
         (holding.claim_id, holding.party, holding.share * math.fsum(upstream))
         for holding in held.equity
-        if holding.party in facts.parties and (upstream := facts.parties[holding.party].exposure(lab, view.name).levels)
+        if (upstream := facts.exposure(holding.party, lab, view).levels)
     ]
     return influence, [row for row in weighted if row[2] > 0.0]
 
@@ -192,7 +193,7 @@ def _votes(
         return 0.0, []
 
     def reached(party: str) -> bool:
-        return party in facts.parties and facts.parties[party].exposure(lab, view.name).control is not None
+        return facts.exposure(party, lab, view).control is not None
 
     own: _Weighted = [
         (block.claim_id, block.party, block.share) for block in held.votes if reached(block.party) and block.share > 0
@@ -202,12 +203,10 @@ def _votes(
         return 0.0, []
     parts = []
     for future in held.futures:
-        certain = future.probability == 1.0
-        decides = [
-            one
-            for one in labs
-            if (reach[one].control if certain else control_level_in(one, future, facts.parties, view, limits)) is not None
-        ]
+        if future.probability == 1.0:
+            decides = {one for one, exposure in reach.items() if exposure.control is not None}
+        else:
+            decides = set(control_levels_in(future, facts.reached(), view, limits))
         if lab in decides:
             parts.append(future.probability)
         elif not decides and future.votes:

@@ -9,39 +9,38 @@ From the reports that are not retracted two may stand:
   a closing that is brought forward replaces the older plan.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, cast
+from operator import attrgetter
+from typing import Final, cast, get_args
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from neutrality.events.claims import Claim, Correction, Role
-from neutrality.events.cloudevent import Event, event_to_json
-from neutrality.events.vocabulary import Status
+from neutrality.events.structs import Claim, Correction, Event, Role, Status, event_to_json
 from neutrality.model.evidence import credibility, is_official
 from neutrality.model.methodology import EvidenceWeights
 
 Order = tuple[datetime, datetime, str, str]
 _NOT_THE_VALUE: Final = frozenset({"claim_id", "status", "effective_time", "evidence", "contradicts", "note"})
+_what_it_says: Final[Mapping[type[Claim], Callable[[Claim], object]]] = {
+    kind: attrgetter(*(name for name in kind.__struct_fields__ if name not in _NOT_THE_VALUE)) for kind in get_args(Claim)
+}
 _NOBODY: Final[Mapping[str, bool]] = {}
 
 
 class Report:
     """One event about a claim (never a correction), and when Kafka first had it (ms since 1970). What is asked often is kept beside it.
 
-    `by_effect` orders what is in force: (effective time, recorded time, event); `by_record` what was told: (recorded time, effective time,
-    event). `effective` and `ends`: when it takes effect, and when its term ends, if it has one. All of them in UTC: datetimes of one zone compare
-    thirty times as fast as those that pydantic reads. `is_end`: it tells the end of the claimed state; a role that names where a person goes does so
+    `effective` and `ends`: when it takes effect, and when its term ends, if it has one; `recorded`: when it was told. All of them in UTC: datetimes
+    of one zone compare thirty times as fast. `is_end`: it tells the end of the claimed state; a role that names where a person goes does so
     before it is terminated. `kept`: whoever stores vertices has stored this report by itself.
     """
 
     __slots__ = (
+        "_belief",
         "_json",
-        "_stored",
         "_value",
         "accepted_ms",
-        "by_effect",
-        "by_record",
         "data",
         "effective",
         "ends",
@@ -50,25 +49,24 @@ class Report:
         "is_denial",
         "is_end",
         "kept",
+        "recorded",
     )
 
     def __init__(self, event: Event, accepted_ms: int, json: bytes | None = None) -> None:
         """Keep the event of a claim; `json` is its structured form, if it is at hand."""
         self.event: Final = event
         self.accepted_ms: Final = accepted_ms
-        self.data: Final = cast("Claim", event.data)
-        status, ends = self.data.status, self.data.end_time
-        effective, recorded = self.data.effective_time.astimezone(UTC), event.time.astimezone(UTC)
+        data = self.data = cast("Claim", event.data)
+        status, ends = data.status, data.end_time
         self.in_force: Final = status is Status.COMPLETED or status is Status.TERMINATED
         self.is_denial: Final = status is Status.DENIED
-        self.is_end: Final = status is Status.TERMINATED or (isinstance(self.data, Role) and self.data.left_for is not None)
-        self.by_effect: Final[Order] = (effective, recorded, event.source, event.id)
-        self.by_record: Final[Order] = (recorded, effective, event.source, event.id)
-        self.effective: Final = effective
+        self.is_end: Final = status is Status.TERMINATED or (type(data) is Role and data.left_for is not None)
+        self.effective: Final = data.effective_time.astimezone(UTC)
+        self.recorded: Final = event.time.astimezone(UTC)
         self.ends: Final = None if ends is None else ends.astimezone(UTC)
         self._value: tuple[object, ...] | None = None
+        self._belief: tuple[EvidenceWeights, float] | None = None
         self._json = json
-        self._stored: tuple[int, Raw] | None = None
         self.kept = False
 
     def __eq__(self, other: object) -> bool:
@@ -78,6 +76,18 @@ class Report:
     def __hash__(self) -> int:
         """By the event's name."""
         return hash((self.event.source, self.event.id))
+
+    @property
+    def by_effect(self) -> Order:
+        """Orders what is in force: (effective time, recorded time, event)."""
+        event = self.event
+        return self.effective, self.recorded, event.source, event.id
+
+    @property
+    def by_record(self) -> Order:
+        """Orders what was told: (recorded time, effective time, event)."""
+        event = self.event
+        return self.recorded, self.effective, event.source, event.id
 
     @property
     def is_official(self) -> bool:
@@ -92,24 +102,24 @@ class Report:
         return self._json
 
     @property
-    def stored(self) -> tuple[int, Raw]:
-        """What a state keeps of it: when it was accepted, and the event as structured JSON."""
-        if self._stored is None:
-            self._stored = self.accepted_ms, Raw(self.json)
-        return self._stored
-
-    @property
     def value(self) -> tuple[object, ...]:
         """What it says, apart from who says it: two reports with the same value corroborate one another."""
         if self._value is None:
-            fields = self.data.__dict__.items()
-            self._value = (type(self.data), *[value for name, value in fields if name not in _NOT_THE_VALUE])
+            data = self.data
+            self._value = type(data), _what_it_says[type(data)](data)
         return self._value
 
     def value_at(self, at: datetime) -> Claim | None:
         """The claim, or None if this report tells its end or its term is over."""
         over = self.ends is not None and self.ends <= at
         return None if over or self.is_end else self.data
+
+    def belief(self, weights: EvidenceWeights) -> float:
+        """Credibility in [0, 1] by its own evidence alone."""
+        known = self._belief
+        if known is None or known[0] is not weights:
+            known = self._belief = weights, credibility(self.data.evidence, weights)
+        return known[1]
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -147,7 +157,7 @@ class Retractions(Struct, frozen=True, gc=False):
         if (report.event.source, report.event.id) in self.events:
             return True
         until = self.claims.get(report.data.claim_id)
-        return until is not None and report.by_record[0] <= until
+        return until is not None and report.recorded <= until
 
 
 NO_RETRACTIONS: Final = Retractions()
@@ -233,7 +243,7 @@ def standing_of(
 
 def _undisputed(claim_id: str, report: Report, at: datetime, weights: EvidenceWeights) -> Standing:
     """A claim of one report, which is most of them."""
-    belief = credibility(report.data.evidence, weights)
+    belief = report.belief(weights)
     value = report.value_at(at)
     if report.in_force and report.effective <= at and belief >= weights.credibility_threshold:
         return Standing(claim_id, report, None, belief, report, (), value, None)
@@ -245,7 +255,7 @@ def _beliefs(
 ) -> list[float]:
     """Credibility of each report, by its evidence and that of all that say the same; times the denial factor where one applies."""
     if len(told) == 1:
-        together = [credibility(told[0].data.evidence, weights)]
+        together = [told[0].belief(weights)]
     else:
         same: dict[tuple[bool, tuple[object, ...]], list[Report]] = {}
         for report in told:

@@ -17,9 +17,20 @@ import numpy as np
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import spsolve
 
-from neutrality.events.claims import Contract, Correction, Intent, Interest, Revenue, Role, RoleType
-from neutrality.events.cloudevent import Event
+from neutrality.events.structs import (
+    AnyEvent,
+    Contract,
+    Correction,
+    Event,
+    Intent,
+    Interest,
+    Revenue,
+    Role,
+    RoleType,
+    as_struct,
+)
 from neutrality.model.claims import Report, Standing, retractions, standings
+from neutrality.model.dossier import settle
 from neutrality.model.futures import Future
 from neutrality.model.governance import cooling_ends
 from neutrality.model.methodology import Methodology
@@ -172,14 +183,15 @@ class DirectModel:
         self._methodology = methodology
         self._told: dict[str, dict[tuple[str, str], tuple[Event, int]]] = {}
 
-    def add(self, events: Iterable[tuple[Event, int]]) -> None:
+    def add(self, events: Iterable[tuple[AnyEvent, int]]) -> None:
         """Take in events, each with the time at which Kafka took it (ms since 1970), in any order and with any repeats."""
-        for event, accepted_ms in events:
+        for found, accepted_ms in events:
+            event = as_struct(found)
             told = self._told.setdefault(event.data.subject, {})
             key = event.source, event.id
             known, earliest = told.get(key, (event, accepted_ms))
             if known != event:  # two events under one name, which is against the contract: the same one whatever the order
-                event = max(known, event, key=lambda one: (one.revision or 0, one.time, one.model_dump_json()))  # noqa: PLW2901
+                event = settle(known, event)
             told[key] = event, min(earliest, accepted_ms)
 
     def solve(self, at: datetime, *, levels: int | None = None) -> Solution:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from neutrality.events.claims import Correction
-from neutrality.events.cloudevent import Event
+from neutrality.events import cloudevent
+from neutrality.events.structs import AnyEvent, Correction, Event, as_struct, event_to_json
 from neutrality.model.claims import NO_RETRACTIONS, Report, by_claim, disputes, retractions, standing_of
 from neutrality.model.methodology import Methodology
 from neutrality.model.picture import Picture
@@ -55,7 +55,7 @@ class Dossier:
 
     __hash__ = None  # type: ignore[assignment]  # it holds dictionaries
 
-    def add(self, events: Iterable[tuple[Event, int, bytes | None]]) -> "Dossier":
+    def add(self, events: Iterable[tuple[AnyEvent, int, bytes | None]]) -> "Dossier":
         """The dossier with these events, each with the time at which Kafka took it (ms since 1970) and its JSON, if at hand.
 
         Itself if it knew them all.
@@ -63,12 +63,13 @@ class Dossier:
         reports: dict[str, Report] = {}
         corrections: dict[str, Event] = {}
         touched: set[str] = set()
-        for event, accepted_ms, json in events:
+        for told, accepted_ms, json in events:
+            event = as_struct(told)
             key = f"{event.source}\n{event.id}"
             if isinstance(event.data, Correction):
                 known_correction = corrections.get(key) or self.corrections.get(key)
                 if known_correction is None or event != known_correction:
-                    corrections[key] = event if known_correction is None else _settle(known_correction, event)
+                    corrections[key] = event if known_correction is None else settle(known_correction, event)
                 continue
             known = reports.get(key) or self.reports.get(key)
             settled = Report(event, accepted_ms, json) if known is None else settle_report(known, event, accepted_ms)
@@ -108,13 +109,17 @@ class Dossier:
         return picture
 
 
-def _settle(one: Event, other: Event) -> Event:
+def settle(one: Event, other: Event) -> Event:
     """Of two under one (source, id) the later revision; what differs otherwise is against the contract: the same one whatever the order."""
-    return max(one, other, key=lambda event: (event.revision or 0, event.time, event.model_dump_json()))
+    return max(one, other, key=lambda event: (event.revision or 0, event.time, _as_contract(event)))
+
+
+def _as_contract(event: Event) -> str:
+    return cloudevent.event_from_json(event_to_json(event)).model_dump_json()
 
 
 def settle_report(known: Report, event: Event, accepted_ms: int) -> Report:
     """Of two reports under one (source, id) the one that stands, accepted when the first was."""
-    settled = known.event if known.event == event else _settle(known.event, event)
+    settled = known.event if known.event == event else settle(known.event, event)
     earliest = min(known.accepted_ms, accepted_ms)
     return known if settled is known.event and earliest == known.accepted_ms else Report(settled, earliest)

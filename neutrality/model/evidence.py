@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from neutrality.events.vocabulary import Evidence, EvidenceKind, iso
+from neutrality.events.structs import Evidence, EvidenceKind
+from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import EvidenceWeights
 
 _OFFICIAL = frozenset({EvidenceKind.OFFICIAL_STATEMENT, EvidenceKind.FILING})

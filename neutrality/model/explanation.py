@@ -4,9 +4,20 @@ import re
 from collections.abc import Callable
 
 from neutrality.events.assessment import ClaimNote
-from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role
 from neutrality.events.cloudevent import short_type
-from neutrality.events.vocabulary import Money, Share, Status, iso
+from neutrality.events.structs import (
+    Claim,
+    Contract,
+    Entity,
+    Interest,
+    InterestType,
+    Money,
+    Revenue,
+    Role,
+    Share,
+    Status,
+)
+from neutrality.events.vocabulary import iso
 from neutrality.model.claims import Report, Standing
 from neutrality.model.evidence import evidence_document
 from neutrality.model.picture import parties_of

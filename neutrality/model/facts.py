@@ -1,7 +1,6 @@
 """All that a vertex knows when it reckons: the picture its own claims give, and what its parties say of themselves."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -12,7 +11,9 @@ from neutrality.model.ownership import levels
 from neutrality.model.picture import Attributes, Holdings, Picture
 from neutrality.model.profile import NO_EXPOSURE, Exposure, Hop, LabExposure, Profile
 from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
-from neutrality.model.votes import control_level
+from neutrality.model.votes import control_levels
+
+Reached = Mapping[str, Mapping[str, LabExposure]]
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -82,6 +83,16 @@ class Facts(Struct, frozen=True, gc=False):
         """The lab that this entity is, or to whose group it is declared to belong."""
         return self.picture.lab
 
+    def exposure(self, party: str, lab: str, view: View) -> Exposure:
+        """How a lab reaches a party, as the party tells it."""
+        profile = self.parties.get(party)
+        exposure = None if profile is None or profile.labs is None else profile.labs.get(lab)
+        return NO_EXPOSURE if exposure is None else exposure.of(view.name)
+
+    def reached(self) -> Reached:
+        """The exposures of the parties that any lab reaches, in order of party."""
+        return {party: profile.labs for party, profile in self.parties.items() if profile.labs}
+
     def labs(self) -> tuple[str, ...]:
         """Every lab that reaches this entity through a party: by what it holds, or as the employer of a person; in order of id."""
         found: set[str] = set()
@@ -101,57 +112,72 @@ class Facts(Struct, frozen=True, gc=False):
 
 
 def exposures(facts: Facts, methodology: Methodology) -> tuple[dict[str, LabExposure], bool]:
-    """How each lab reaches this entity, and whether a level was cut off. A lab's own profile about itself is e_0 = 1, level 0."""
-    labs = [lab for lab in facts.labs() if lab != facts.lab]
-    if not labs:
+    """How each lab reaches this entity, in order of lab, and whether a level was cut off.
+
+    A lab's own profile about itself is e_0 = 1, level 0, and no part of this.
+    """
+    reached = facts.reached()
+    if not reached:
         return {}, False
     views = dict.fromkeys(facts.distinct_views().values())
     if (foreseen := facts.foreseen()) is not None:
         views[foreseen] = None
     cut = False
-    found: dict[str, LabExposure] = {}
-    for lab in labs:
-        confirmed = NO_EXPOSURE
-        others: dict[str, Exposure] = {}
-        for view in views:
-            part = facts.holdings(view)
-            by_level, truncated = levels(lab, part.equity, facts.parties, view, methodology.limits)
-            control = control_level(lab, part.futures, facts.parties, view, methodology.limits)
-            cut = cut or truncated
-            if view is CONFIRMED:
-                confirmed = Exposure(by_level, control)
-            elif by_level != confirmed.levels or control != confirmed.control:
-                others[view.name] = Exposure(by_level, control)
-        if others or confirmed != NO_EXPOSURE:
-            path, affiliated_by = _nearest(lab, facts)
-            found[lab] = LabExposure(confirmed, **others, affiliated_by=affiliated_by, path=path)
+    found: dict[str, dict[str, Exposure]] = {}
+    for view in views:
+        reach, truncated = reach_in(facts.holdings(view), reached, view, methodology)
+        cut = cut or bool(truncated - {facts.lab})
+        for lab, exposure in reach.items():
+            found.setdefault(lab, {})[view.name] = exposure
+    found.pop(facts.lab or "", None)
+    return {lab: _lab_exposure(lab, found[lab], facts, reached, views) for lab in sorted(found)}, cut
+
+
+def _lab_exposure(
+    lab: str, by_view: Mapping[str, Exposure], facts: Facts, reached: Reached, views: Collection[View]
+) -> LabExposure:
+    path, affiliated_by = _nearest(lab, facts, reached)
+    confirmed = by_view.get(CONFIRMED.name, NO_EXPOSURE)
+    others: dict[str, Exposure] = {}
+    for view in views if len(views) > 1 else ():
+        exposure = by_view.get(view.name, NO_EXPOSURE)
+        if exposure != confirmed:
+            others[view.name] = exposure
+    return LabExposure(confirmed, **others, affiliated_by=affiliated_by, path=path)
+
+
+def reach_in(
+    held: Holdings, reached: Reached, view: View, methodology: Methodology
+) -> tuple[dict[str, Exposure], frozenset[str]]:
+    """How each lab reaches this entity in one view, by what is `held` in it; and the labs of which a level was cut off."""
+    owned, cut = levels(held.equity, reached, view, methodology.limits)
+    controlled = control_levels(held.futures, reached, view, methodology.limits)
+    found = {lab: Exposure(by_level, controlled.get(lab)) for lab, by_level in owned.items()}
+    for lab, level in controlled.items():
+        if lab not in found:
+            found[lab] = Exposure((), level)
     return found, cut
 
 
-def _nearest(lab: str, facts: Facts) -> tuple[tuple[Hop, ...], tuple[str, ...]]:
+def _nearest(lab: str, facts: Facts, reached: Reached) -> tuple[tuple[Hop, ...], tuple[str, ...]]:
     """The way from `lab`, and the labs to which it is no rival, as told by the party nearest to it.
 
     Distance falls towards the lab, so neither can run in a ring.
     """
+    held_by = facts.picture.held_by
     near = [
-        (distance, -_held_by(party, facts), party, exposure)
-        for party, profile in facts.parties.items()
-        if profile.labs and (exposure := profile.labs.get(lab)) is not None and (distance := _distance(exposure)) is not None
+        (distance, -held_by.get(party, 0.0), party, exposure)
+        for party, labs in reached.items()
+        if (exposure := labs.get(lab)) is not None and (distance := _distance(exposure)) is not None
     ]
     if not near:
         return (), ()
-    _, share, party, exposure = near[0] if len(near) == 1 else min(near, key=lambda row: row[:3])
+    _, share, party, exposure = near[0] if len(near) == 1 else min(near, key=_by_distance)
     return (*exposure.path, Hop(facts.name_of(party), -share)), exposure.affiliated_by
 
 
-def _held_by(party: str, facts: Facts) -> float:
-    """What a party holds here: of the equity, else of the votes."""
-    held = facts.holdings(CONFIRMED)
-    for kind in (held.equity, held.votes):
-        shares = [holding.share for holding in kind if holding.party == party]
-        if shares:
-            return math.fsum(shares)
-    return 0.0
+def _by_distance(row: tuple[int, float, str, LabExposure]) -> tuple[int, float, str]:
+    return row[:3]
 
 
 def _foresees(profile: Profile) -> bool:

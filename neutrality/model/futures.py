@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from neutrality.events.claims import Interest, InterestType
+from neutrality.events.structs import Interest, InterestType
 from neutrality.model.claims import Standing
 from neutrality.model.ownership import Allotted, allot, stakes
 from neutrality.model.views import View

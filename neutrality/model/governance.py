@@ -15,7 +15,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from neutrality.events.claims import Role, RoleType
+from neutrality.events.structs import Role, RoleType
 from neutrality.model.claims import Report, Standing
 from neutrality.model.methodology import GovernanceWeights
 from neutrality.model.profile import Profile

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
+from neutrality.events import cloudevent
 from neutrality.events.assessment import Assessment
-from neutrality.events.cloudevent import Event
+from neutrality.events.structs import AnyEvent
 from neutrality.model.messages import Message
 from neutrality.model.methodology import Methodology
 from neutrality.model.vertex import Input, Origin, PutOff, Vertex, react
 
-TimedEvent = tuple[Event, int]  # an event, and when Kafka took it (ms since 1970)
+TimedEvent = tuple[cloudevent.Event, int]  # an event, and when Kafka took it (ms since 1970)
 _EVENTS: Final = "local.events"
 _MESSAGES: Final = "local.messages"
 _ASSESSMENTS_LAST: Final = PutOff(datetime.max.replace(tzinfo=UTC), reckoning=False)
@@ -31,12 +32,12 @@ class LocalRunner:
         self.assessments: dict[str, Assessment] = {}
         self.reactions = 0
 
-    def apply(self, events: Iterable[Event | TimedEvent]) -> None:
+    def apply(self, events: Iterable[AnyEvent | tuple[AnyEvent, int]]) -> None:
         """Take in events one by one, each with all that follows from it."""
         for event in events:
             self.apply_together([event])
 
-    def apply_together(self, events: Iterable[Event | TimedEvent]) -> None:
+    def apply_together(self, events: Iterable[AnyEvent | tuple[AnyEvent, int]]) -> None:
         """Take in events as one batch, as under backlog: first what entities tell one another, then what is to be said of each."""
         waiting: dict[str, list[Input]] = {}
         for item in events:
@@ -59,7 +60,7 @@ class LocalRunner:
         """The assessments of those that are vendors now; `assessments` also keeps the last one of each that was."""
         return {entity: found for entity, found in self.assessments.items() if self.vertices[entity].content is not None}
 
-    def _input(self, topic: str, body: Event | Message, accepted_ms: int | None = None) -> Input:
+    def _input(self, topic: str, body: AnyEvent | Message, accepted_ms: int | None = None) -> Input:
         self._offset += 1
         return Input(
             Origin(topic, 0, self._offset, int(self._at.timestamp() * 1000) if accepted_ms is None else accepted_ms), body

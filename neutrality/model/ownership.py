@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from neutrality.events.claims import Interest, InterestType
+from neutrality.events.structs import Interest, InterestType
 from neutrality.model.claims import Standing
 from neutrality.model.methodology import Limits
-from neutrality.model.profile import Profile
+from neutrality.model.profile import LabExposure
 from neutrality.model.views import Bound, View
 
 
@@ -88,32 +88,44 @@ def allot(held: Sequence[Stake], bound: Bound) -> tuple[tuple[Allotted, ...], bo
 
 
 def levels(
-    lab: str, allotted: Iterable[Allotted], parties: Mapping[str, Profile], view: View, limits: Limits
-) -> tuple[tuple[float, ...], bool]:
-    """Ownership of `lab` by level (e_0 = 0 first), trailing zeros cut, and whether it was cut off at the last level."""
-    flows = []
-    depth = 0
+    allotted: Iterable[Allotted], reached: Mapping[str, Mapping[str, LabExposure]], view: View, limits: Limits
+) -> tuple[dict[str, tuple[float, ...]], frozenset[str]]:
+    """Ownership by lab and level (e_0 = 0 first), trailing zeros cut; and the labs of which it was cut off at the last level.
+
+    `reached` are the exposures of the parties that any lab reaches.
+    """
+    flows: dict[str, list[tuple[float, tuple[float, ...]]]] = {}
     for holding in allotted:
-        party = parties.get(holding.party)
-        if party is None or not party.labs or holding.share <= 0.0:
+        labs = reached.get(holding.party)
+        share = holding.share
+        if labs is None or share <= 0.0:
             continue
-        exposure = party.labs.get(lab)
-        upstream = () if exposure is None else exposure.of(view.name).levels
-        if upstream:
-            flows.append((holding.share, upstream))
-            depth = max(depth, len(upstream))
-    if not flows:
-        return (), False
-    result = [0.0]
-    for level in range(min(depth, limits.levels)):
-        if len(flows) == 1:
-            term = flows[0][0] * flows[0][1][level]
-        else:
-            term = math.fsum([share * upstream[level] for share, upstream in flows if level < len(upstream)])
-        result.append(term if term >= limits.smallest_term else 0.0)
+        for lab, exposure in labs.items():
+            upstream = exposure.of(view.name).levels
+            if upstream:
+                known = flows.get(lab)
+                if known is None:
+                    flows[lab] = [(share, upstream)]
+                else:
+                    known.append((share, upstream))
+    cut = frozenset(lab for lab, found in flows.items() if max([len(upstream) for _, upstream in found]) > limits.levels)
+    return {lab: by_level for lab, found in flows.items() if (by_level := _by_level(found, limits))}, cut
+
+
+def _by_level(flows: Sequence[tuple[float, tuple[float, ...]]], limits: Limits) -> tuple[float, ...]:
+    smallest = limits.smallest_term
+    if len(flows) == 1:
+        share, upstream = flows[0]
+        terms = [share * term for term in upstream[: limits.levels]]
+    else:
+        depth = min(max([len(upstream) for _, upstream in flows]), limits.levels)
+        terms = [
+            math.fsum([share * upstream[level] for share, upstream in flows if level < len(upstream)]) for level in range(depth)
+        ]
+    result = [0.0, *[term if term >= smallest else 0.0 for term in terms]]
     while result and result[-1] == 0.0:
         result.pop()
-    return tuple(result), depth > limits.levels
+    return tuple(result)
 
 
 def integrated(by_level: Sequence[float]) -> float:

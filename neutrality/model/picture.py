@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from neutrality.events.assessment import ClaimNote
-from neutrality.events.claims import Claim, Contract, Entity, Interest, InterestType, Revenue, Role, RoleType
+from neutrality.events.structs import Claim, Contract, Entity, Interest, InterestType, Revenue, Role, RoleType
 from neutrality.model.claims import Report, Standing, boundaries
 from neutrality.model.futures import Future, futures
 from neutrality.model.governance import cooling_ends
@@ -61,6 +61,7 @@ class Picture:
 
     __slots__ = (
         "_coverage",
+        "_held_by",
         "_holdings",
         "_spendings",
         "attributes",
@@ -108,6 +109,7 @@ class Picture:
         self.times: Final = sorted({*boundaries(reports), *_cooling(self.roles, methodology), *lapses.values()})
         self.notes: Final[dict[str, Note]] = {} if notes is None else notes
         self._holdings: dict[View, Holdings] = {}
+        self._held_by: dict[str, float] | None = None
         self._coverage: dict[str, bool] | None = None
         self._spendings: dict[View, tuple[Spending, ...]] = {}
 
@@ -124,6 +126,14 @@ class Picture:
         if found is None:
             found = self._spendings[view] = spendings(self.revenues, view, methodology.plans) if self.revenues else ()
         return found
+
+    @property
+    def held_by(self) -> Mapping[str, float]:
+        """What each party holds: of the equity, else of the votes."""
+        if self._held_by is None:
+            held = self.holdings(CONFIRMED)
+            self._held_by = _by_party(held.votes) | _by_party(held.equity)
+        return self._held_by
 
     @property
     def lab(self) -> str | None:
@@ -207,6 +217,13 @@ def _expected(told: Iterable[tuple[float, Allotted]]) -> tuple[Allotted, ...]:
     for probability, held in told:
         found.setdefault((held.party, held.claim_id), []).append(probability * held.share)
     return tuple([Allotted(claim, party, math.fsum(shares)) for (party, claim), shares in sorted(found.items())])
+
+
+def _by_party(held: Iterable[Allotted]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for holding in held:
+        found.setdefault(holding.party, []).append(holding.share)
+    return {party: math.fsum(shares) for party, shares in found.items()}
 
 
 def _parties(standings: Iterable[Standing]) -> set[str]:

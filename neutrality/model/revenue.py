@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from neutrality.events.claims import Contract, Intent, Revenue
+from neutrality.events.structs import Contract, Intent, Revenue
 from neutrality.model.claims import Standing
 from neutrality.model.methodology import Plans
 from neutrality.model.profile import Profile

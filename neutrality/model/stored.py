@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, Encoder
 
-from neutrality.events.cloudevent import event_from_json, event_to_json
+from neutrality.events.structs import event_from_json, event_to_json
 from neutrality.model.claims import Report
 from neutrality.model.dossier import Dossier, settle_report
 from neutrality.model.profile import EMPTY_PROFILE, Link, Profile, profile_from_json
@@ -71,7 +71,7 @@ _PIECE_DECODER: Final = Decoder(dict[str, tuple[int, Raw]])
 
 def vertex_to_bytes(vertex: Vertex) -> bytes:
     """The whole state as JSON."""
-    return _ENCODER.encode(_state(vertex, None, {key: report.stored for key, report in vertex.reports.items()}))
+    return _ENCODER.encode(_state(vertex, None, _reports(vertex.reports)))
 
 
 def core_to_bytes(vertex: Vertex) -> bytes:
@@ -81,7 +81,11 @@ def core_to_bytes(vertex: Vertex) -> bytes:
 
 def reports_to_bytes(reports: Mapping[str, Report]) -> bytes:
     """Some reports, as JSON: a piece of a state."""
-    return _ENCODER.encode({key: report.stored for key, report in reports.items()})
+    return _ENCODER.encode(_reports(reports))
+
+
+def _reports(reports: Mapping[str, Report]) -> dict[str, tuple[int, Raw]]:
+    return {key: (report.accepted_ms, Raw(report.json)) for key, report in reports.items()}
 
 
 def _state(vertex: Vertex, told: int | None, reports: dict[str, tuple[int, Raw]]) -> _State:

@@ -22,7 +22,7 @@ from msgspec import Raw, Struct, field, structs
 from msgspec.json import Encoder
 
 from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
-from neutrality.events.cloudevent import Event
+from neutrality.events.structs import AnyEvent
 from neutrality.model.assessment import assess, notes_of
 from neutrality.model.claims import Report
 from neutrality.model.dossier import Dossier
@@ -49,7 +49,7 @@ class Input(Struct, frozen=True, gc=False):
     """One record for one entity; `json` is an event's structured form, if it is at hand."""
 
     origin: Origin
-    body: Event | Message
+    body: AnyEvent | Message
     json: bytes | None = None
 
 
@@ -245,7 +245,7 @@ class _News(Struct, gc=False):
 
 
 def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
-    events: list[tuple[Event, int, bytes | None]] = []
+    events: list[tuple[AnyEvent, int, bytes | None]] = []
     profiles: dict[str, Versioned[Profile]] = {}
     held: dict[str, Versioned[Link]] = {}
     before = vertex.applied

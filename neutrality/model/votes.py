@@ -12,49 +12,66 @@ from collections.abc import Iterable, Mapping, Sequence
 from neutrality.model.futures import Future
 from neutrality.model.methodology import Limits
 from neutrality.model.ownership import Allotted
-from neutrality.model.profile import Profile
+from neutrality.model.profile import LabExposure, Profile
 from neutrality.model.views import View
 
 MAX_BLOCKS = 12  # 2^11 coalitions a block; smaller blocks join the ocean, whose holders have next to no power either
 
 
-def control_level(lab: str, futures: Iterable[Future], parties: Mapping[str, Profile], view: View, limits: Limits) -> int | None:
-    """Lowest level (>= 1) at which `lab` is likelier than not to control the subject; None if there is none."""
-    reached = [
-        (level, future.probability)
-        for future in futures
-        if (level := control_level_in(lab, future, parties, view, limits)) is not None
-    ]
-    likely: list[float] = []
-    for level, probability in sorted(reached):
-        likely.append(probability)
-        if math.fsum(likely) > 0.5:
-            return level
-    return None
+def control_levels(
+    futures: Sequence[Future], reached: Mapping[str, Mapping[str, LabExposure]], view: View, limits: Limits
+) -> dict[str, int]:
+    """Lowest level (>= 1) at which each lab is likelier than not to control the subject; without those that are not.
+
+    `reached` are the exposures of the parties that any lab reaches.
+    """
+    if len(futures) == 1:
+        return control_levels_in(futures[0], reached, view, limits)
+    found: dict[str, list[tuple[int, float]]] = {}
+    for future in futures:
+        for lab, level in control_levels_in(future, reached, view, limits).items():
+            found.setdefault(lab, []).append((level, future.probability))
+    likely: dict[str, int] = {}
+    for lab, chances in found.items():
+        together: list[float] = []
+        for level, probability in sorted(chances):
+            together.append(probability)
+            if math.fsum(together) > 0.5:
+                likely[lab] = level
+                break
+    return likely
 
 
-def control_level_in(lab: str, future: Future, parties: Mapping[str, Profile], view: View, limits: Limits) -> int | None:
-    """Lowest level (>= 1) at which `lab` controls the subject if it comes so; None if it does not."""
-    reached = [level + 1 for _, party in future.appointers if (level := _level(lab, party, parties, view)) is not None]
-    held: dict[int, list[float]] = {}
+def control_levels_in(
+    future: Future, reached: Mapping[str, Mapping[str, LabExposure]], view: View, limits: Limits
+) -> dict[str, int]:
+    """Lowest level (>= 1) at which each lab controls the subject if it comes so; without those that do not."""
+    if not future.votes and not future.appointers:
+        return {}
+    found: dict[str, int] = {}
+    for _, party in future.appointers:
+        for lab, level in _levels_of(party, reached, view):
+            found[lab] = min(level + 1, found.get(lab, level + 1))
+    held: dict[str, dict[int, list[float]]] = {}
     for block in future.votes:
-        level = _level(lab, block.party, parties, view)
-        if level is not None:
-            held.setdefault(level, []).append(block.share)
-    together: list[float] = []
-    for level in sorted(held):
-        together += held[level]
-        if math.fsum(together) > 0.5:
-            reached.append(level + 1)
-            break
-    lowest = min(reached, default=None)
-    return None if lowest is None or lowest > limits.levels else lowest
+        for lab, level in _levels_of(block.party, reached, view):
+            held.setdefault(lab, {}).setdefault(level, []).append(block.share)
+    for lab, by_level in held.items():
+        together: list[float] = []
+        for level in sorted(by_level):
+            together += by_level[level]
+            if math.fsum(together) > 0.5:
+                found[lab] = min(level + 1, found.get(lab, level + 1))
+                break
+    return {lab: level for lab, level in found.items() if level <= limits.levels}
 
 
-def _level(lab: str, party: str, parties: Mapping[str, Profile], view: View) -> int | None:
-    profile = parties.get(party)
-    exposure = None if profile is None or not profile.labs else profile.labs.get(lab)
-    return None if exposure is None else exposure.of(view.name).control
+def _levels_of(party: str, reached: Mapping[str, Mapping[str, LabExposure]], view: View) -> list[tuple[str, int]]:
+    """The labs that control a party, each with its level."""
+    labs = reached.get(party)
+    if labs is None:
+        return []
+    return [(lab, level) for lab, exposure in labs.items() if (level := exposure.of(view.name).control) is not None]
 
 
 def blocks(votes: Iterable[Allotted], labs: Iterable[str], parties: Mapping[str, Profile], view: View) -> dict[str, float]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from neutrality.events.assessment import Assessment
-from neutrality.events.claims import Entity
+from neutrality.events.structs import Entity
 from neutrality.model.direct import TOLERANCE_POINTS, DirectModel
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import Methodology

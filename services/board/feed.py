@@ -15,7 +15,8 @@ import structlog
 
 from neutrality.broker.port import BrokerError, ConsumedRecord, RecordReader, TopicPartition
 from neutrality.events.assessment import Assessment, InvalidAssessment, parse_assessment
-from neutrality.events.cloudevent import InvalidEvent, event_and_json_from_kafka
+from neutrality.events.cloudevent import InvalidEvent
+from neutrality.events.structs import event_and_json_from_kafka
 from neutrality.topics import CONTRACTS, OWNERSHIP, SCORES
 from services.board.domain.log import Record, record_of
 
@@ -141,7 +142,7 @@ def batch_of(records: Sequence[ConsumedRecord]) -> Batch:
         except InvalidEvent:
             batch.unreadable += 1
             continue
-        if record.key == event.key:
+        if record.key == event.data.subject.encode():
             batch.records.append(record_of(event, json, record.timestamp_ms))
         else:
             batch.unreadable += 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from neutrality.events.cloudevent import event_from_json
+from neutrality.events.structs import event_from_json
 from neutrality.model.dossier import Dossier
 from neutrality.model.methodology import load_methodology
 from services.board.domain.log import Log

@@ -9,9 +9,21 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from neutrality.events.claims import Entity, EntityKind, Interest, Role, RoleType
-from neutrality.events.cloudevent import Event
-from neutrality.events.vocabulary import EvidenceKind, Identifier, Share, Status, iso
+from neutrality.events import cloudevent
+from neutrality.events.structs import (
+    Entity,
+    EntityKind,
+    Event,
+    EvidenceKind,
+    Identifier,
+    Interest,
+    Role,
+    RoleType,
+    Share,
+    Status,
+    as_struct,
+)
+from neutrality.events.vocabulary import iso
 from neutrality.model.claims import Report, Retractions, by_claim, retractions
 from neutrality.registers.bods.naming import OURS
 
@@ -24,7 +36,7 @@ PUBLISHER: Final = "Neutrality Watch"
 Statement = dict[str, Any]
 
 
-def statements_about(organisation: str, events: Iterable[Event]) -> list[Statement]:
+def statements_about(organisation: str, events: Iterable[cloudevent.Event]) -> list[Statement]:
     """Entities and persons first, then what they hold; empty if nothing is known of the organisation."""
     known = _Known(events)
     reached, waiting = {organisation}, [organisation]
@@ -46,9 +58,9 @@ def statements_about(organisation: str, events: Iterable[Event]) -> list[Stateme
 class _Known:
     """The newest report in force of each claim, by subject."""
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[cloudevent.Event]) -> None:
         subjects: dict[str, list[Event]] = {}
-        for event in events:
+        for event in map(as_struct, events):
             subjects.setdefault(event.data.subject, []).append(event)
         self._reports: dict[str, list[Report]] = {}
         for subject, told in subjects.items():

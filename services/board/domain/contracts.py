@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from neutrality.events.claims import Contract, Intent, Revenue
-from neutrality.events.vocabulary import Money
+from neutrality.events.structs import Contract, Intent, Money, Revenue
 from neutrality.model.claims import Standing
 from neutrality.model.explanation import money_text
 from neutrality.model.methodology import load_methodology

@@ -8,8 +8,7 @@ What a vendor's score depends on is a small part of the log: its own claims, tho
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from neutrality.events.claims import Correction, Entity, Role
-from neutrality.events.cloudevent import Event
+from neutrality.events.structs import AnyEvent, Correction, Entity, Role, as_struct
 from neutrality.model.picture import parties_of
 
 Told = tuple[bytes, int]  # an event as structured JSON, and when Kafka took it (ms since 1970)
@@ -35,9 +34,9 @@ class Record(NamedTuple):
         return self.json, self.accepted_ms
 
 
-def record_of(event: Event, json: bytes, accepted_ms: int) -> Record:
+def record_of(event: AnyEvent, json: bytes, accepted_ms: int) -> Record:
     """What the log keeps of an event."""
-    data = event.data
+    data = as_struct(event).data
     ties: tuple[str, ...] = ()
     if isinstance(data, Role):
         ties = (data.person,)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from neutrality.events.claims import Interest, InterestType
-from neutrality.events.cloudevent import Event, event_from_json
-from neutrality.events.vocabulary import Status
+from neutrality.events.structs import AnyEvent, Interest, InterestType, Status, event_from_json
 from neutrality.model.claims import Standing
 from neutrality.model.dossier import Dossier
 from neutrality.model.explanation import share_text
@@ -86,7 +84,7 @@ def ownership_of(told: Sequence[Told], vendor: str, at: datetime) -> Ownership:
 
 def pictures_of(told: Sequence[Told], at: datetime, methodology: Methodology) -> dict[str, Picture]:
     """What each entity's own claims say at a time, by what had been recorded by then."""
-    events: dict[str, list[tuple[Event, int, bytes | None]]] = {}
+    events: dict[str, list[tuple[AnyEvent, int, bytes | None]]] = {}
     for json, accepted_ms in told:
         event = event_from_json(json)
         if event.time <= at:

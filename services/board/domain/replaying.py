@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from neutrality.events.assessment import Assessment
-from neutrality.events.claims import Correction
-from neutrality.events.cloudevent import Event, event_from_json
+from neutrality.events.structs import Correction, Event, event_from_json
 from neutrality.model.evidence import evidence_document
 from neutrality.model.explanation import summarize
 from neutrality.model.local import LocalRunner

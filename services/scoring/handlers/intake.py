@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from neutrality.events.cloudevent import EVENT_TYPES, InvalidEvent, Problem, event_and_json_from_kafka, short_type
+from neutrality.events.cloudevent import EVENT_TYPES, InvalidEvent, Problem, short_type
+from neutrality.events.structs import event_and_json_from_kafka
 from neutrality.model.vertex import Input, Message, Origin, message_from_bytes
 from neutrality.topics import FORWARDED_HEADER, MESSAGES
 from services.scoring.records import SourceRecord
@@ -115,7 +116,7 @@ def read_record(
         event, json = event_and_json_from_kafka(record.headers, record.value)
     except InvalidEvent as error:
         return Rejected(record, origin, "invalid_event", error.problems)
-    key = event.key
+    key = event.data.subject.encode()
     if record.key != key:
         return _wrong_key(record, origin, event.data.subject)
     at_home = home(key)

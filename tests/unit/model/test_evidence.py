@@ -1,8 +1,10 @@
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from neutrality.events.vocabulary import Evidence, EvidenceKind
+from neutrality.events import vocabulary
+from neutrality.events.structs import Evidence, EvidenceKind
 from neutrality.model.evidence import evidence_document
 
 FILED = datetime(2025, 6, 12, 9, 30, tzinfo=UTC)
@@ -23,4 +25,5 @@ FILED = datetime(2025, 6, 12, 9, 30, tzinfo=UTC)
     ],
 )
 def test_evidence_reads_as_it_came(evidence: Evidence) -> None:
-    assert evidence_document(evidence) == evidence.model_dump(mode="json", exclude_none=True)
+    contract = vocabulary.Evidence.model_validate_json(msgspec.json.encode(evidence))
+    assert evidence_document(evidence) == contract.model_dump(mode="json", exclude_none=True)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neutrality.events import structs
 from neutrality.events.claims import Correction, Interest
 from neutrality.events.cloudevent import Event
 from neutrality.model.dossier import Dossier
@@ -54,7 +55,7 @@ def parents(*records: dict[str, Any]) -> list[str]:
     """Whom the child is controlled by, as the model reads the claims."""
     events: list[Event] = [one for conversion in convert(list(records)) for one in conversion.events]
     picture = Dossier().add((one, 0, None) for one in events).picture(SUBJECT, AT, load_methodology())
-    return [one.active.interested_party for one in picture.standings if isinstance(one.active, Interest)]
+    return [one.active.interested_party for one in picture.standings if isinstance(one.active, structs.Interest)]
 
 
 RECORDS = [

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from neutrality.events.cloudevent import EntityEvent
+from neutrality.events.structs import EntityEvent, as_struct
 from neutrality.model.messages import Message, message_to_bytes
 from neutrality.topics import FORWARDED_HEADER, MESSAGES
 from services.scoring.handlers.intake import Accepted, Forwarded, Rejected, read_batch, read_record
@@ -24,7 +24,7 @@ def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -
     found = read(consumed_event(event, 7), here)
     assert isinstance(found, Accepted)
     assert isinstance(found.item.body, EntityEvent)
-    assert (found.key, found.label, found.item.body.data) == (b"scale-ai", "entity", event.data)
+    assert (found.key, found.label, found.item.body.data) == (b"scale-ai", "entity", as_struct(event).data)
     assert (found.item.origin.topic, found.item.origin.offset, found.item.origin.timestamp_ms) == (
         "neutrality.ownership",
         7,
@@ -82,7 +82,7 @@ def test_a_forwarded_event_is_accepted_at_home() -> None:
     found = read(forwarded, here)
     assert isinstance(found, Accepted)
     assert isinstance(found.item.body, EntityEvent)
-    assert (found.item.body.data, found.item.origin.topic) == (event.data, MESSAGES.name)
+    assert (found.item.body.data, found.item.origin.topic) == (as_struct(event).data, MESSAGES.name)
 
 
 def test_a_batch_is_merged_per_entity_in_offset_order() -> None:
