@@ -107,10 +107,6 @@ EVENT_MODELS: Final[tuple[type[Event], ...]] = (
     CorrectionEvent,
 )
 EVENT_TYPES: Final[tuple[str, ...]] = tuple(str(model.model_fields["type"].default) for model in EVENT_MODELS)
-_PREFIXES: Final = frozenset({"ce_", "CE_", "Ce_"})
-_ATTRIBUTES: Final = {
-    f"ce_{name}": name for name in ("type", *_Envelope.model_fields) if name != "data"
-}  # as nearly all write them
 _EVENT: Final = TypeAdapter[Event](Annotated[Event, Field(discriminator="type")])
 _validate_json: Final[Callable[[bytes], Event]] = _EVENT.validator.validate_json  # the adapter's own method takes 2 µs more
 
@@ -236,47 +232,7 @@ def event_from_kafka(headers: Iterable[tuple[str, bytes | None]], value: bytes |
     Raises:
         InvalidEvent: the record is no event that we accept, whatever it is instead.
     """
-    return event_and_json_from_kafka(headers, value)[0]
-
-
-def event_and_json_from_kafka(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> tuple[Event, bytes]:
-    """An event and its structured JSON form, from a record in either mode.
-
-    A good event in binary mode, which is nearly all of them, is read in one pass; whatever fails there is looked at again, at leisure, for
-    what to say about it.
-
-    Raises:
-        InvalidEvent: the record is no event that we accept, whatever it is instead.
-    """
-    headers = tuple(headers)
-    if value is not None and len(value) <= MAX_EVENT_BYTES:
-        try:
-            json = binary_as_structured(headers, value)
-            return _validate_json(json), json
-        except ValueError:  # pydantic's, msgspec's and a header's encoding are all of this kind
-            pass
-    event = event_from_document(document_from_kafka(headers, value))
-    return event, event_to_json(event)
-
-
-_JSON_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
-
-
-def binary_as_structured(headers: Iterable[tuple[str, bytes | None]], value: bytes) -> bytes:
-    """The structured JSON of a record in binary mode. Raises ValueError if the value is not one JSON value, or a header not UTF-8."""
-    attributes: dict[str, str] = {}
-    for name, content in headers:
-        attribute = _ATTRIBUTES.get(name)
-        if attribute is None:
-            if name[:3] not in _PREFIXES:
-                continue
-            attribute = name[3:].lower()
-        if content is not None:
-            attributes[attribute] = content.decode()
-    if "specversion" not in attributes or "data" in attributes:
-        raise ValueError("not in binary mode")
-    _JSON_VALUE.decode(value)  # nothing may stand after it: the value is spliced in
-    return b"".join((orjson.dumps(attributes)[:-1], b',"data":', value, b"}"))
+    return event_from_document(document_from_kafka(headers, value))
 
 
 def document_from_kafka(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> dict[str, Any]:
@@ -327,7 +283,6 @@ __all__ = [
     "InvalidEvent",
     "Problem",
     "document_from_kafka",
-    "event_and_json_from_kafka",
     "event_from_document",
     "event_from_json",
     "event_from_kafka",

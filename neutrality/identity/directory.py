@@ -221,7 +221,7 @@ class Directory:
             if len(self._cards) >= _MAX_CACHED:
                 self._cards.clear()
             told = (value for _, value in self._store.items(_card_key(entity, "")))
-            card = self._cards[entity] = _Card(Dossier().add((event_from_json(value), 0, None) for value in told))
+            card = self._cards[entity] = _Card(Dossier().add((event_from_json(value), 0) for value in told))
         return card
 
 
@@ -240,7 +240,7 @@ class _Card:
             yield name, event_to_json(self.dossier.corrections[name]) if report is None else report.json
 
     def add(self, events: Iterable[cloudevent.Event]) -> "_Card":
-        return _Card(self.dossier.add((event, 0, None) for event in events))
+        return _Card(self.dossier.add((event, 0) for event in events))
 
     def ever_bore(self) -> set[str]:
         """The provisional ids of all names and identifiers in any report."""

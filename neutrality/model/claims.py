@@ -33,12 +33,14 @@ class Report:
 
     `effective` and `ends`: when it takes effect, and when its term ends, if it has one; `recorded`: when it was told. All of them in UTC: datetimes
     of one zone compare thirty times as fast. `is_end`: it tells the end of the claimed state; a role that names where a person goes does so
-    before it is terminated. `kept`: whoever stores vertices has stored this report by itself.
+    before it is terminated. `kept`: whoever stores vertices has stored this report by itself. `json` is made when it is asked for, and
+    let go once the report is kept; `size_bytes` is its length.
     """
 
     __slots__ = (
         "_belief",
         "_json",
+        "_size_bytes",
         "_value",
         "accepted_ms",
         "data",
@@ -52,8 +54,8 @@ class Report:
         "recorded",
     )
 
-    def __init__(self, event: Event, accepted_ms: int, json: bytes | None = None) -> None:
-        """Keep the event of a claim; `json` is its structured form, if it is at hand."""
+    def __init__(self, event: Event, accepted_ms: int, kept_bytes: int | None = None) -> None:
+        """Keep the event of a claim; `kept_bytes`: it is stored already, in so many bytes."""
         self.event: Final = event
         self.accepted_ms: Final = accepted_ms
         data = self.data = cast("Claim", event.data)
@@ -66,8 +68,9 @@ class Report:
         self.ends: Final = None if ends is None else ends.astimezone(UTC)
         self._value: tuple[object, ...] | None = None
         self._belief: tuple[EvidenceWeights, float] | None = None
-        self._json = json
-        self.kept = False
+        self._json: bytes | None = None
+        self._size_bytes = kept_bytes
+        self.kept = kept_bytes is not None
 
     def __eq__(self, other: object) -> bool:
         """The same event, accepted at the same time."""
@@ -100,6 +103,15 @@ class Report:
         if self._json is None:
             self._json = event_to_json(self.event)
         return self._json
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes as JSON."""
+        return len(self.json) if self._size_bytes is None else self._size_bytes
+
+    def keep(self) -> None:
+        """It is stored by itself from now on."""
+        self._size_bytes, self._json, self.kept = self.size_bytes, None, True
 
     @property
     def value(self) -> tuple[object, ...]:

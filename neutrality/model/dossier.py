@@ -46,7 +46,7 @@ class Dossier:
     def size_bytes(self) -> int:
         """What all reports take as JSON."""
         if self._size_bytes is None:
-            self._size_bytes = sum([len(report.json) for report in self.reports.values()])
+            self._size_bytes = sum([report.size_bytes for report in self.reports.values()])
         return self._size_bytes
 
     def __eq__(self, other: object) -> bool:
@@ -55,15 +55,12 @@ class Dossier:
 
     __hash__ = None  # type: ignore[assignment]  # it holds dictionaries
 
-    def add(self, events: Iterable[tuple[AnyEvent, int, bytes | None]]) -> "Dossier":
-        """The dossier with these events, each with the time at which Kafka took it (ms since 1970) and its JSON, if at hand.
-
-        Itself if it knew them all.
-        """
+    def add(self, events: Iterable[tuple[AnyEvent, int]]) -> "Dossier":
+        """The dossier with these events, each with the time at which Kafka took it (ms since 1970); itself if it knew them all."""
         reports: dict[str, Report] = {}
         corrections: dict[str, Event] = {}
         touched: set[str] = set()
-        for told, accepted_ms, json in events:
+        for told, accepted_ms in events:
             event = as_struct(told)
             key = f"{event.source}\n{event.id}"
             if isinstance(event.data, Correction):
@@ -72,7 +69,7 @@ class Dossier:
                     corrections[key] = event if known_correction is None else settle(known_correction, event)
                 continue
             known = reports.get(key) or self.reports.get(key)
-            settled = Report(event, accepted_ms, json) if known is None else settle_report(known, event, accepted_ms)
+            settled = Report(event, accepted_ms) if known is None else settle_report(known, event, accepted_ms)
             if settled is not known:
                 reports[key] = settled
                 touched |= {event.data.claim_id, settled.data.claim_id, (known or settled).data.claim_id}
@@ -80,7 +77,7 @@ class Dossier:
             return self
         found = Dossier({**self.reports, **reports}, {**self.corrections, **corrections} if corrections else self.corrections)
         if self._size_bytes is not None and self.reports.keys().isdisjoint(reports):
-            found._size_bytes = self._size_bytes + sum([len(report.json) for report in reports.values()])
+            found._size_bytes = self._size_bytes + sum([report.size_bytes for report in reports.values()])
         if not corrections:
             found._kept, found._touched = self._kept, self._touched | touched
         return found

@@ -114,15 +114,12 @@ def vertex_from_bytes(value: bytes, pieces: Iterable[bytes] = ()) -> Vertex:
     `unsaid` if there are other reports than it tells of: whoever wrote them was cut off before the state was written.
     """
     state = _DECODER.decode(value)
-    reports = {
-        key: Report(event_from_json(event), accepted_ms, bytes(event)) for key, (accepted_ms, event) in state.reports.items()
-    }
+    reports = {key: Report(event_from_json(event), accepted_ms) for key, (accepted_ms, event) in state.reports.items()}
     for piece in pieces:
         for key, (accepted_ms, event) in _PIECE_DECODER.decode(piece).items():
             known = reports.get(key)
             if known is None:
-                reports[key] = Report(event_from_json(event), accepted_ms, bytes(event))
-                reports[key].kept = True
+                reports[key] = Report(event_from_json(event), accepted_ms, len(bytes(event)))
             else:
                 reports[key] = settle_report(known, event_from_json(event), accepted_ms)
     return Vertex(

@@ -46,11 +46,10 @@ class Origin(Struct, frozen=True, gc=False):
 
 
 class Input(Struct, frozen=True, gc=False):
-    """One record for one entity; `json` is an event's structured form, if it is at hand."""
+    """One record for one entity."""
 
     origin: Origin
     body: AnyEvent | Message
-    json: bytes | None = None
 
 
 class Versioned(Struct, Generic[T], frozen=True, gc=False, omit_defaults=True):
@@ -245,7 +244,7 @@ class _News(Struct, gc=False):
 
 
 def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
-    events: list[tuple[AnyEvent, int, bytes | None]] = []
+    events: list[tuple[AnyEvent, int]] = []
     profiles: dict[str, Versioned[Profile]] = {}
     held: dict[str, Versioned[Link]] = {}
     before = vertex.applied
@@ -270,7 +269,7 @@ def _take_in(vertex: Vertex, inputs: Sequence[Input]) -> _News:
             continue
         if body.data.subject != vertex.entity:
             raise ValueError(f"an event about {body.data.subject!r} was given to {vertex.entity!r}")
-        events.append((body, origin.timestamp_ms, item.json))
+        events.append((body, origin.timestamp_ms))
     dossier = vertex.dossier.add(events) if events else vertex.dossier
     anything = bool(profiles or held) or dossier is not vertex.dossier
     return _News(dossier, profiles, held, applied, _cause(inputs), again, anything)

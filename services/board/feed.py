@@ -16,7 +16,7 @@ import structlog
 from neutrality.broker.port import BrokerError, ConsumedRecord, RecordReader, TopicPartition
 from neutrality.events.assessment import Assessment, InvalidAssessment, parse_assessment
 from neutrality.events.cloudevent import InvalidEvent
-from neutrality.events.structs import event_and_json_from_kafka
+from neutrality.events.structs import event_from_kafka, event_to_json
 from neutrality.topics import CONTRACTS, OWNERSHIP, SCORES
 from services.board.domain.log import Record, record_of
 
@@ -138,12 +138,12 @@ def batch_of(records: Sequence[ConsumedRecord]) -> Batch:
                 batch.unreadable += 1
             continue
         try:
-            event, json = event_and_json_from_kafka(record.headers, record.value)
+            event = event_from_kafka(record.headers, record.value)
         except InvalidEvent:
             batch.unreadable += 1
             continue
         if record.key == event.data.subject.encode():
-            batch.records.append(record_of(event, json, record.timestamp_ms))
+            batch.records.append(record_of(event, event_to_json(event), record.timestamp_ms))
         else:
             batch.unreadable += 1
     return batch

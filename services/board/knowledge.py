@@ -48,7 +48,7 @@ class Knowledge:
         if (assessment := self.market.vendors.get(entity)) is not None:
             return assessment.name
         if entity not in self._names:
-            events = ((event_from_json(record.json), record.accepted_ms, record.json) for record in self.log.about(entity))
+            events = ((event_from_json(record.json), record.accepted_ms) for record in self.log.about(entity))
             attributes = Dossier().add(events).picture(entity, self._clock(), self._methodology).attributes
             self._names[entity] = attributes.name or entity
         return self._names[entity]

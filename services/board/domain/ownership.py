@@ -84,11 +84,11 @@ def ownership_of(told: Sequence[Told], vendor: str, at: datetime) -> Ownership:
 
 def pictures_of(told: Sequence[Told], at: datetime, methodology: Methodology) -> dict[str, Picture]:
     """What each entity's own claims say at a time, by what had been recorded by then."""
-    events: dict[str, list[tuple[AnyEvent, int, bytes | None]]] = {}
+    events: dict[str, list[tuple[AnyEvent, int]]] = {}
     for json, accepted_ms in told:
         event = event_from_json(json)
         if event.time <= at:
-            events.setdefault(event.data.subject, []).append((event, accepted_ms, json))
+            events.setdefault(event.data.subject, []).append((event, accepted_ms))
     return {entity: Dossier().add(found).picture(entity, at, methodology) for entity, found in events.items()}
 
 

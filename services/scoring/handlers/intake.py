@@ -5,34 +5,28 @@ entity's state and messages are in another partition. It is forwarded there thro
 that names where it lies.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from neutrality.events.cloudevent import EVENT_TYPES, InvalidEvent, Problem, short_type
-from neutrality.events.structs import event_and_json_from_kafka
+from neutrality.events.cloudevent import EVENT_MODELS, InvalidEvent, Problem, short_type
+from neutrality.events.structs import STRUCT_OF, event_from_kafka
 from neutrality.model.vertex import Input, Message, Origin, message_from_bytes
 from neutrality.topics import FORWARDED_HEADER, MESSAGES
 from services.scoring.records import SourceRecord
 
 MESSAGE_LABEL: Final = "message"
-_LABELS: Final = {event_type: short_type(event_type) for event_type in EVENT_TYPES}
+_LABELS: Final[Mapping[type, str]] = {Message: MESSAGE_LABEL} | {
+    form: short_type(str(model.model_fields["type"].default)) for model in EVENT_MODELS for form in (model, STRUCT_OF[model])
+}
 TOO_LARGE: Final = (
     "with it, what is known of this entity would pass what one record of the changelog holds; retract or merge claims"
 )
 
 Reason = Literal["invalid_event", "invalid_message", "wrong_key", "entity_too_large"]
 REASONS: Final[tuple[Reason, ...]] = ("invalid_event", "invalid_message", "wrong_key", "entity_too_large")
-
-
-class Accepted(Struct, frozen=True, gc=False):
-    """An input for the entity of this key; `label` is the metric's."""
-
-    key: bytes
-    item: Input
-    label: str
 
 
 class Rejected(Struct, frozen=True, gc=False):
@@ -65,22 +59,25 @@ class Intake:
 def read_batch(topic: str, partition: int, records: Iterable[SourceRecord], home: Callable[[bytes], int]) -> Intake:
     """Sort a batch of one partition of a topic by entity; `home` tells an entity's partition by its key."""
     inputs: dict[bytes, list[Input]] = {}
-    labels: dict[str, int] = {}
+    kinds: dict[type, int] = {}
     rejected: list[Rejected] = []
     forwarded: list[Forwarded] = []
     for record in records:
         outcome = read_record(topic, partition, record, home)
-        if isinstance(outcome, Accepted):
-            known = inputs.get(outcome.key)
+        if isinstance(outcome, Input):
+            key: bytes = record.key  # type: ignore[assignment]  # it was looked at
+            known = inputs.get(key)
             if known is None:
-                known = inputs[outcome.key] = []
-            known.append(outcome.item)
-            labels[outcome.label] = labels.get(outcome.label, 0) + 1
+                inputs[key] = [outcome]
+            else:
+                known.append(outcome)
+            kind = type(outcome.body)
+            kinds[kind] = kinds.get(kind, 0) + 1
         elif isinstance(outcome, Rejected):
             rejected.append(outcome)
         else:
             forwarded.append(outcome)
-    return Intake(inputs, labels, tuple(rejected), tuple(forwarded))
+    return Intake(inputs, {_LABELS[kind]: count for kind, count in kinds.items()}, tuple(rejected), tuple(forwarded))
 
 
 def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: Iterable[Input]) -> Intake:
@@ -99,13 +96,11 @@ def without_refused(intake: Intake, records: Iterable[SourceRecord], refused: It
 
 def label_of(item: Input) -> str:
     """The metric's label of an input."""
-    return MESSAGE_LABEL if isinstance(item.body, Message) else _LABELS[item.body.type]
+    return _LABELS[type(item.body)]
 
 
-def read_record(
-    topic: str, partition: int, record: SourceRecord, home: Callable[[bytes], int]
-) -> Accepted | Rejected | Forwarded:
-    """One record of an input topic or of `neutrality.messages`."""
+def read_record(topic: str, partition: int, record: SourceRecord, home: Callable[[bytes], int]) -> Input | Rejected | Forwarded:
+    """One record of an input topic or of `neutrality.messages`; an input is for the entity of the record's key."""
     origin = Origin(topic, partition, record.offset, record.timestamp)
     forwarded = False
     if topic == MESSAGES.name:
@@ -113,7 +108,7 @@ def read_record(
         if not forwarded:
             return _read_message(record, origin, home)
     try:
-        event, json = event_and_json_from_kafka(record.headers, record.value)
+        event = event_from_kafka(record.headers, record.value)
     except InvalidEvent as error:
         return Rejected(record, origin, "invalid_event", error.problems)
     key = event.data.subject.encode()
@@ -123,10 +118,10 @@ def read_record(
     if at_home != partition:
         # a forwarded one that is not at home was put there by somebody else: sending it on could go round for ever
         return _wrong_key(record, origin, event.data.subject) if forwarded else Forwarded(record, origin, at_home)
-    return Accepted(key, Input(origin, event, json), _LABELS[event.type])
+    return Input(origin, event)
 
 
-def _read_message(record: SourceRecord, origin: Origin, home: Callable[[bytes], int]) -> Accepted | Rejected:
+def _read_message(record: SourceRecord, origin: Origin, home: Callable[[bytes], int]) -> Input | Rejected:
     try:
         message = message_from_bytes(record.value)
     except ValueError as error:
@@ -134,7 +129,7 @@ def _read_message(record: SourceRecord, origin: Origin, home: Callable[[bytes], 
     key = message.receiver.encode()
     if record.key != key or home(key) != origin.partition:
         return _wrong_key(record, origin, message.receiver)
-    return Accepted(key, Input(origin, message), MESSAGE_LABEL)
+    return Input(origin, message)
 
 
 def _wrong_key(record: SourceRecord, origin: Origin, entity: str) -> Rejected:

@@ -111,7 +111,7 @@ def _add(encoded: dict[bytes, State], key: bytes, vertex: Vertex, core: State) -
         encoded[piece_key(key, piece)] = State(piece, None)
         encoded.pop(key, None)  # the core comes last
         for report in unkept.values():
-            report.kept = True
+            report.keep()
     encoded[key] = core
 
 

@@ -54,7 +54,7 @@ def record(
 def parents(*records: dict[str, Any]) -> list[str]:
     """Whom the child is controlled by, as the model reads the claims."""
     events: list[Event] = [one for conversion in convert(list(records)) for one in conversion.events]
-    picture = Dossier().add((one, 0, None) for one in events).picture(SUBJECT, AT, load_methodology())
+    picture = Dossier().add((one, 0) for one in events).picture(SUBJECT, AT, load_methodology())
     return [one.active.interested_party for one in picture.standings if isinstance(one.active, structs.Interest)]
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from neutrality.events.structs import EntityEvent, as_struct
 from neutrality.model.messages import Message, message_to_bytes
+from neutrality.model.vertex import Input
 from neutrality.topics import FORWARDED_HEADER, MESSAGES
-from services.scoring.handlers.intake import Accepted, Forwarded, Rejected, read_batch, read_record
+from services.scoring.handlers.intake import Forwarded, Rejected, label_of, read_batch, read_record
 from services.scoring.partitions import partition_of
 from tests.support.events import stake, vendor
 from tests.support.scoring import Consumed, consumed_event
@@ -15,17 +16,17 @@ def here(_: bytes) -> int:
     return 0
 
 
-def read(record: Consumed, home: Callable[[bytes], int]) -> Accepted | Rejected | Forwarded:
+def read(record: Consumed, home: Callable[[bytes], int]) -> Input | Rejected | Forwarded:
     return read_record(record.topic, record.partition, record, home)
 
 
 def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -> None:
     event = vendor("scale-ai")
     found = read(consumed_event(event, 7), here)
-    assert isinstance(found, Accepted)
-    assert isinstance(found.item.body, EntityEvent)
-    assert (found.key, found.label, found.item.body.data) == (b"scale-ai", "entity", as_struct(event).data)
-    assert (found.item.origin.topic, found.item.origin.offset, found.item.origin.timestamp_ms) == (
+    assert isinstance(found, Input)
+    assert isinstance(found.body, EntityEvent)
+    assert (label_of(found), found.body.data) == ("entity", as_struct(event).data)
+    assert (found.origin.topic, found.origin.offset, found.origin.timestamp_ms) == (
         "neutrality.ownership",
         7,
         1_700_000_000_000,
@@ -35,8 +36,8 @@ def test_an_event_is_accepted_with_the_place_and_time_at_which_kafka_took_it() -
 def test_a_message_is_accepted_for_its_receiver() -> None:
     message = Message("released", "meta", "scale-ai", 3)
     found = read(Consumed(MESSAGES.name, 0, 1, b"scale-ai", message_to_bytes(message)), here)
-    assert isinstance(found, Accepted)
-    assert (found.key, found.label, found.item.body) == (b"scale-ai", "message", message)
+    assert isinstance(found, Input)
+    assert (label_of(found), found.body) == ("message", message)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,9 @@ def test_a_forwarded_event_is_accepted_at_home() -> None:
     record = consumed_event(event, 7)
     forwarded = Consumed(MESSAGES.name, 0, 3, record.key, record.value, (*record.headers, (FORWARDED_HEADER, b"x")))
     found = read(forwarded, here)
-    assert isinstance(found, Accepted)
-    assert isinstance(found.item.body, EntityEvent)
-    assert (found.item.body.data, found.item.origin.topic) == (as_struct(event).data, MESSAGES.name)
+    assert isinstance(found, Input)
+    assert isinstance(found.body, EntityEvent)
+    assert (found.body.data, found.origin.topic) == (as_struct(event).data, MESSAGES.name)
 
 
 def test_a_batch_is_merged_per_entity_in_offset_order() -> None:

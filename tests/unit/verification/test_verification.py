@@ -14,7 +14,7 @@ from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
 from neutrality.model.local import LocalRunner
 from neutrality.model.messages import message_from_bytes
 from neutrality.model.methodology import load_methodology
-from neutrality.model.vertex import Vertex
+from neutrality.model.vertex import Input, Vertex
 from neutrality.topics import CONTRACTS, FORWARDED_HEADER, MESSAGES, OWNERSHIP, SCORES
 from neutrality.verification.audit import Audit
 from neutrality.verification.healing import Healing, heal, upstream
@@ -196,7 +196,7 @@ def test_a_difference_that_persists_is_healed_with_the_original_records_in_the_f
     for record in records:
         assert record.key is not None
         place = Consumed(record.topic, home(record.key), record.offset, record.key, record.value, record.headers)
-        assert isinstance(intake.read_record(place.topic, place.partition, place, home), intake.Accepted)
+        assert isinstance(intake.read_record(place.topic, place.partition, place, home), Input)
     asked = [message_from_bytes(record.value) for record in records if record not in forwarded]
     assert {(message.kind, message.sender) for message in asked} == {("repeat", "verify")}
     assert {message.receiver for message in asked} == {"scale-ai", "holding", "meta", "wang"}
