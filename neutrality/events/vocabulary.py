@@ -108,4 +108,5 @@ class Identifier(Wire):
 
 def iso(instant: datetime) -> str:
     """An instant as RFC 3339 text."""
-    return instant.isoformat().replace("+00:00", "Z")
+    text = instant.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text

@@ -14,12 +14,12 @@ from neutrality.events.assessment import Assessment, Channel, ClaimNote, Outlook
 from neutrality.events.structs import Role, RoleType
 from neutrality.model.explanation import named_in, note_of
 from neutrality.model.facts import Facts, reach_in
-from neutrality.model.governance import governance_influence, governance_ties
+from neutrality.model.governance import governance_influence, governance_ties, labs_tied
 from neutrality.model.methodology import Limits, Methodology
-from neutrality.model.ownership import Allotted, integrated
-from neutrality.model.picture import Holdings, Note
+from neutrality.model.ownership import integrated
+from neutrality.model.picture import Holdings, Note, by_party
 from neutrality.model.profile import NO_EXPOSURE, Exposure, LabExposure
-from neutrality.model.revenue import Spending, revenue_influence
+from neutrality.model.revenue import Spending, revenue_influence, spending_by_lab
 from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import blocks, control_levels_in, power
 
@@ -27,6 +27,8 @@ _LEAST_RETAINED: Final = 1e-12  # full control would be an infinite loss; what i
 _NO_INFLUENCE: Final = 1e-12
 
 _Weighted = list[tuple[str, str, float]]
+_NOTHING: Final[tuple[float, _Weighted]] = (0.0, [])
+_NO_SHARES: Final[Mapping[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +50,26 @@ def terms_of(
     """
     own = None if view.certain or view is FORESEEN else own
     held = facts.holdings(view)
-    spending = facts.picture.spendings(view, methodology)
+    spending = spending_by_lab(facts.picture.spendings(view, methodology), facts.parties)
     labs = sorted({*facts.labs(), *([facts.lab] if facts.lab is not None else [])})
     reach = _reach(facts, held, view, methodology, own)
-    shares: dict[Channel, Sequence[Allotted]] = {"ownership": held.equity, "votes": held.votes}
+    tied = labs_tied(facts.picture.roles, facts.parties)
+    shares: dict[Channel, Mapping[str, float]] = {"ownership": by_party(held.equity), "votes": by_party(held.votes)}
+    weights = methodology.weights
     found = []
     for lab in labs:
-        influences: tuple[tuple[Channel, float, _Weighted], ...] = (
-            ("governance", *_governance(lab, facts, view, methodology)),
-            ("ownership", *_ownership(lab, facts, held, view, reach)),
-            ("revenue", *_revenue(lab, facts, spending)),
-            ("votes", *_votes(lab, labs, facts, held, view, reach, methodology.limits)),
+        influences: tuple[tuple[Channel, float, float, _Weighted], ...] = (
+            ("governance", weights.governance, *(_governance(lab, facts, view, methodology) if lab in tied else _NOTHING)),
+            ("ownership", weights.ownership, *_ownership(lab, facts, held, view, reach)),
+            ("revenue", weights.revenue, *(_revenue(spending[lab]) if lab in spending else _NOTHING)),
+            ("votes", weights.votes, *_votes(lab, labs, facts, held, view, reach, methodology.limits)),
         )
-        for channel, influence, weighted in influences:
+        for channel, weight, influence, weighted in influences:
             if influence <= _NO_INFLUENCE:
                 continue
-            retained = max(_LEAST_RETAINED, 1.0 - getattr(methodology.weights, channel) * influence)
-            found.append(
-                Term(lab, channel, influence, -math.log(retained), _parts(lab, weighted, facts, shares.get(channel, ())))
-            )
+            retained = max(_LEAST_RETAINED, 1.0 - weight * influence)
+            parts = _parts(lab, weighted, facts, shares.get(channel, _NO_SHARES))
+            found.append(Term(lab, channel, influence, -math.log(retained), parts))
     return tuple(found)
 
 
@@ -132,7 +135,7 @@ def _reading(terms: Iterable[Term]) -> _Reading:
     return _Reading({lab: math.fsum(losses) for lab, losses in by_lab.items()})
 
 
-def _parts(lab: str, weighted: _Weighted, facts: Facts, shares: Sequence[Allotted]) -> tuple[Part, ...]:
+def _parts(lab: str, weighted: _Weighted, facts: Facts, shares: Mapping[str, float]) -> tuple[Part, ...]:
     """Parts that add up to 1, one a claim and party, in order of claim; each with the way from the lab through that party."""
     together: dict[tuple[str, str], list[float]] = {}
     for claim_id, through, weight in weighted:
@@ -146,12 +149,11 @@ def _parts(lab: str, weighted: _Weighted, facts: Facts, shares: Sequence[Allotte
     )
 
 
-def _way(lab: str, through: str, facts: Facts, shares: Sequence[Allotted]) -> tuple[Step, ...]:
+def _way(lab: str, through: str, facts: Facts, shares: Mapping[str, float]) -> tuple[Step, ...]:
     party = facts.parties.get(through)
     exposure = None if party is None or not party.labs else party.labs.get(lab)
     upstream = () if exposure is None else exposure.path
-    share = math.fsum([holding.share for holding in shares if holding.party == through])
-    return (*[Step(hop.holder, hop.share) for hop in upstream], Step(facts.name_of(through), share))
+    return (*[Step(hop.holder, hop.share) for hop in upstream], Step(facts.name_of(through), shares.get(through, 0.0)))
 
 
 def _reach(
@@ -228,8 +230,8 @@ def _governance(lab: str, facts: Facts, view: View, methodology: Methodology) ->
     return governance_influence(ties, size, seats), weighted
 
 
-def _revenue(lab: str, facts: Facts, spending: Sequence[Spending]) -> tuple[float, _Weighted]:
-    influence, own = revenue_influence(lab, spending, facts.parties)
+def _revenue(spending: Sequence[Spending]) -> tuple[float, _Weighted]:
+    influence, own = revenue_influence(spending)
     return influence, [(item.claim_id, item.customer, item.ratio) for item in own]
 
 

@@ -231,6 +231,8 @@ def standing_of(
     """How one claim stands at time `at`, by its reports (at least one) and by those that dispute it (claim id -> officially?)."""
     if len(reports) == 1 and not disputed_by and not reports[0].is_denial:
         return _undisputed(claim_id, reports[0], at, weights)
+    if not disputed_by and (settled := _settled(claim_id, reports, at, weights)) is not None:
+        return settled
     told = [report for report in reports if not report.is_denial]
     beliefs = _beliefs(told, reports, officially_disputed=any(disputed_by.values()), weights=weights)
     certain: list[Report] = []
@@ -260,6 +262,22 @@ def _undisputed(claim_id: str, report: Report, at: datetime, weights: EvidenceWe
     if report.in_force and report.effective <= at and belief >= weights.credibility_threshold:
         return Standing(claim_id, report, None, belief, report, (), value, None)
     return Standing(claim_id, None, report, belief, report, (), None, value)
+
+
+def _settled(claim_id: str, reports: Sequence[Report], at: datetime, weights: EvidenceWeights) -> Standing | None:
+    """A claim of which every report is in force and credible enough by itself: the newest stands. None: it has to be weighed."""
+    threshold = weights.credibility_threshold
+    for report in reports:
+        if not report.in_force or report.effective > at or report.belief(weights) < threshold:
+            return None
+    confirmed = max(reports, key=_by_effect)
+    same = [report for report in reports if report is confirmed or report.value == confirmed.value]
+    belief = (
+        confirmed.belief(weights)
+        if len(same) == 1
+        else credibility([item for report in same for item in report.data.evidence], weights)
+    )
+    return Standing(claim_id, confirmed, None, belief, max(reports, key=_by_record), (), confirmed.value_at(at), None)
 
 
 def _beliefs(

@@ -1,6 +1,6 @@
 """All that a vertex knows when it reckons: the picture its own claims give, and what its parties say of themselves."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from neutrality.model.claims import Standing
 from neutrality.model.methodology import Methodology
 from neutrality.model.ownership import levels
 from neutrality.model.picture import Attributes, Holdings, Picture
-from neutrality.model.profile import NO_EXPOSURE, Exposure, Hop, LabExposure, Profile
+from neutrality.model.profile import NO_EXPOSURE, Affiliation, Exposure, Hop, LabExposure, Profile
 from neutrality.model.views import CONFIRMED, FORESEEN, HIGH, LOW, PROJECTED, View
 from neutrality.model.votes import control_levels
 
@@ -38,21 +38,17 @@ class Facts(Struct, frozen=True, gc=False):
         """Who holds what, in one view."""
         return self.picture.holdings(view)
 
-    def distinct(self, view: View) -> View:
-        """The view, or the confirmed one if nothing known here can make a difference between the two."""
-        if view is CONFIRMED:
-            return view
-        if view.name == "projected":
-            differs = bool(self.picture.pending) or any(_foresees(profile) for profile in self.parties.values())
-        else:
-            differs = self._has_ranges() or any(exposure.low or exposure.high for exposure in self._exposures())
-        return view if differs else CONFIRMED
-
     def distinct_views(self) -> dict[View, View]:
-        """For each of the four views the one that has to be reckoned for it."""
-        ranges = self.distinct(LOW) is LOW
+        """For each of the four views the one that has to be reckoned for it: the confirmed one if nothing known here makes a difference."""
+        projected, ranges = bool(self.picture.pending), self._has_ranges()
+        for profile in self.parties.values():
+            for exposure in profile.labs.values() if profile.labs else ():
+                projected = projected or exposure.projected is not None
+                ranges = ranges or exposure.low is not None or exposure.high is not None
+            if not projected and profile.affiliations:
+                projected = _foresees(profile.affiliations)
         low, high = (LOW, HIGH) if ranges else (CONFIRMED, CONFIRMED)
-        return {CONFIRMED: CONFIRMED, PROJECTED: self.distinct(PROJECTED), LOW: low, HIGH: high}
+        return {CONFIRMED: CONFIRMED, PROJECTED: PROJECTED if projected else CONFIRMED, LOW: low, HIGH: high}
 
     def foreseen(self) -> View | None:
         """The view of what those that this entity holds are to look out for; None if nothing here or further up may raise a watch."""
@@ -62,10 +58,11 @@ class Facts(Struct, frozen=True, gc=False):
 
     def has_foresight(self) -> bool:
         """Whether a pending claim further up may raise a watch."""
-        return any(exposure.foreseen is not None for exposure in self._exposures())
-
-    def _exposures(self) -> Iterator[LabExposure]:
-        return (exposure for profile in self.parties.values() if profile.labs for exposure in profile.labs.values())
+        for profile in self.parties.values():
+            for exposure in profile.labs.values() if profile.labs else ():
+                if exposure.foreseen is not None:
+                    return True
+        return False
 
     def _has_ranges(self) -> bool:
         """Whether a range or an unknown share matters.
@@ -180,11 +177,9 @@ def _by_distance(row: tuple[int, float, str, LabExposure]) -> tuple[int, float, 
     return row[:3]
 
 
-def _foresees(profile: Profile) -> bool:
-    """Whether a party looks different in the projected view."""
-    if profile.labs and any(exposure.projected is not None for exposure in profile.labs.values()):
-        return True
-    return any(tie.projected != tie.confirmed or tie.projected_controllers != tie.controllers for tie in profile.affiliations)
+def _foresees(affiliations: Iterable[Affiliation]) -> bool:
+    """Whether a party's roles look different in the projected view."""
+    return any(tie.projected != tie.confirmed or tie.projected_controllers != tie.controllers for tie in affiliations)
 
 
 def _distance(exposure: LabExposure) -> int | None:

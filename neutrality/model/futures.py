@@ -38,7 +38,7 @@ def futures(interests: Iterable[Standing], view: View) -> tuple[tuple[Future, ..
     told = [standing for standing in interests if _tells_of_votes(standing)]
     if not told:
         return _NOTHING_TOLD
-    undecided = [standing for standing in told if 0.0 < view.probability(standing) < 1.0]
+    undecided = [standing for standing in told if standing.pending is not None and 0.0 < view.probability(standing) < 1.0]
     undecided.sort(key=lambda standing: (abs(view.probability(standing) - 0.5), standing.claim_id))
     undecided = undecided[:MAX_OPEN]
     found, over_one = [], False
@@ -66,5 +66,7 @@ def _future(told: Sequence[Standing], view: View, decided: dict[str, float], pro
 
 
 def _tells_of_votes(standing: Standing) -> bool:
-    claims = (standing.active, standing.expected)
-    return any(isinstance(claim, Interest) and claim.interest_type in _VOTES for claim in claims)
+    now, then = standing.active, standing.expected
+    return (isinstance(now, Interest) and now.interest_type in _VOTES) or (
+        isinstance(then, Interest) and then.interest_type in _VOTES
+    )

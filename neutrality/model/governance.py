@@ -65,6 +65,24 @@ def governance_ties(
     return tuple(tie for tie in ties if tie.weight > 0.0)
 
 
+def labs_tied(roles: Iterable[Standing], parties: Mapping[str, Profile]) -> set[str]:
+    """The labs that may have a tie by these roles; no other has one."""
+    found: set[str] = set()
+    for standing in roles:
+        for report in (standing.confirmed, standing.pending):
+            role = None if report is None else report.data
+            if not isinstance(role, Role):
+                continue
+            person = parties.get(role.person)
+            for affiliation in () if person is None else person.affiliations:
+                found.update(affiliation.controllers, affiliation.projected_controllers)
+            for party in (role.represents, role.left_for):
+                known = None if party is None else parties.get(party)
+                if known is not None and known.labs:
+                    found.update(known.labs)
+    return found
+
+
 def governance_influence(ties: Iterable[GovernanceTie], board_size: int | None, seat_claims: Iterable[str]) -> float:
     """G in [0, 1]. With a known board size the seats add up to one tie."""
     seat_claims = set(seat_claims) if board_size is not None else set()

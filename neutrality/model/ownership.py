@@ -44,7 +44,7 @@ def stakes(interests: Iterable[Standing], probability_of: Callable[[Standing], f
     in_force: set[str] | None = None
     found: dict[InterestType, list[Stake]] = {}
     for standing in counted:
-        for data, probability in standing.weigh(probability_of(standing)):
+        for data, probability in standing.weigh(0.0 if standing.pending is None else probability_of(standing)):
             if not isinstance(data, Interest):
                 continue
             if data.component_claims and data.direct_or_indirect != "direct":

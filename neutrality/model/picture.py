@@ -132,7 +132,7 @@ class Picture:
         """What each party holds: of the equity, else of the votes."""
         if self._held_by is None:
             held = self.holdings(CONFIRMED)
-            self._held_by = _by_party(held.votes) | _by_party(held.equity)
+            self._held_by = by_party(held.votes) | by_party(held.equity)
         return self._held_by
 
     @property
@@ -206,6 +206,10 @@ def holdings(interests: Iterable[Standing], view: View) -> Holdings:
     interests = list(interests)
     equity, equity_over = allot(stakes(interests, view.probability).get(InterestType.SHAREHOLDING, ()), view.bound)
     found, votes_over = futures(interests, view)
+    if len(found) == 1:  # it is certain: each claim tells of one share
+        certain = found[0]
+        rights = tuple([Allotted(claim, party, 1.0) for claim, party in certain.appointers])
+        return Holdings(equity, certain.votes, rights, found, equity_over or votes_over)
     votes = _expected((future.probability, block) for future in found for block in future.votes)
     appointers = _expected((f.probability, Allotted(claim, party, 1.0)) for f in found for claim, party in f.appointers)
     return Holdings(equity, votes, appointers, found, equity_over or votes_over)
@@ -219,7 +223,8 @@ def _expected(told: Iterable[tuple[float, Allotted]]) -> tuple[Allotted, ...]:
     return tuple([Allotted(claim, party, math.fsum(shares)) for (party, claim), shares in sorted(found.items())])
 
 
-def _by_party(held: Iterable[Allotted]) -> dict[str, float]:
+def by_party(held: Iterable[Allotted]) -> dict[str, float]:
+    """What each party holds in all."""
     found: dict[str, list[float]] = {}
     for holding in held:
         found.setdefault(holding.party, []).append(holding.share)

@@ -5,7 +5,7 @@ methodology says, by the plan's probability.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -66,11 +66,19 @@ def _expected(values: Iterable[tuple[Decimal, float]]) -> tuple[Decimal, float]:
     return sum((amount * probability for amount, probability in weighted), Decimal(0)) / certainty, float(certainty)
 
 
-def revenue_influence(
-    lab: str, spending: Iterable[Spending], parties: Mapping[str, Profile]
-) -> tuple[float, tuple[Spending, ...]]:
-    """R in [0, 1] of a lab's group in the newest year with its spending known, and the spending that it is made of."""
-    own = [s for s in spending if s.customer in parties and parties[s.customer].lab_of() == lab]
+def spending_by_lab(spending: Iterable[Spending], parties: Mapping[str, Profile]) -> dict[str, list[Spending]]:
+    """The spending of each lab's group."""
+    found: dict[str, list[Spending]] = {}
+    for item in spending:
+        customer = parties.get(item.customer)
+        lab = None if customer is None else customer.lab_of()
+        if lab is not None:
+            found.setdefault(lab, []).append(item)
+    return found
+
+
+def revenue_influence(own: Sequence[Spending]) -> tuple[float, tuple[Spending, ...]]:
+    """R in [0, 1] of a lab's group in the newest year with its spending known, and the spending that it is made of; `own` is all of it."""
     newest = max((s.year for s in own), default=None)
     counted = tuple(s for s in own if s.year == newest and s.ratio > 0.0)
     return min(1.0, math.fsum([s.ratio for s in counted])), counted

@@ -306,8 +306,9 @@ def _cause(inputs: Sequence[Input]) -> Cause | None:
 
 
 def _newer(one: Cause | None, other: Cause | None) -> Cause | None:
-    causes = (cause for cause in (one, other) if cause is not None)
-    return max(causes, key=lambda cause: (cause.accepted_ms, cause.topic, cause.partition, cause.offset), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other, key=lambda cause: (cause.accepted_ms, cause.topic, cause.partition, cause.offset))
 
 
 class _Reckoning:
@@ -439,12 +440,11 @@ class _Reckoning:
         return said, content, Said(assessment, under_version(json, assessment.version, said.cause, said.before))
 
     def _next_change(self) -> datetime | None:
-        at, picture = self._at, self._facts.picture
-        times = [
-            None if self._owed is None else self._owed.until,
-            picture.next_time(at),
-        ]
-        return min((time for time in times if time is not None and time > at), default=None)
+        at, owed = self._at, self._owed
+        time = self._facts.picture.next_time(at)
+        if owed is None or owed.until <= at:
+            return time
+        return owed.until if time is None else min(owed.until, time)
 
 
 def _tied(held: Mapping[str, Versioned[Link]]) -> dict[str, Link]:
