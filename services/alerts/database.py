@@ -9,6 +9,7 @@ What is said to it stands in `state`, `outbox`, `leases` and the stores of webho
 import asyncio
 import fcntl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TextIO, TypeVar
@@ -24,12 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from services.alerts.dialects import Turn, notify, take_turn
 from services.alerts.migrations import migrate
 from services.alerts.news import News, begin_news, parse_news
+from services.alerts.sqlite_in_loop import connector
 from services.alerts.tables import INSTANCES, LEASES
 
 CONNECTIONS: Final = 20  # of one instance to PostgreSQL at once; its default takes 100 of all
 LOOK_EVERY_S: Final = 5.0  # for what was not heard of
 _CHANNEL: Final = "neutrality_alerts"
-_BUSY_LIMIT_MS: Final = 5_000
+_BUSY_LIMIT_S: Final = 5.0
 _CONNECT_LIMIT_S: Final = 10.0
 _STATEMENT_LIMIT_S: Final = 60.0
 _IDLE_LIMIT_S: Final = 30
@@ -56,8 +58,11 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - named for what it is
 class Database:
     """Opened by `open`, closed by `close`; who opens it closes it. All that uses it may raise DatabaseUnavailable."""
 
-    def __init__(self, engine: AsyncEngine, instance: str, lock: TextIO | None = None) -> None:
-        """Use `Database.open`. `lock`: of a SQLite file."""
+    def __init__(
+        self, engine: AsyncEngine, instance: str, lock: TextIO | None = None, committing: ThreadPoolExecutor | None = None
+    ) -> None:
+        """Use `Database.open`. `lock` and `committing`: of a SQLite file."""
+        self._committing = committing
         self._engine = engine
         self._instance = instance
         self._lock = lock
@@ -105,10 +110,11 @@ class Database:
             raise DatabaseInUse(
                 f"another instance of alerts uses {path}; stop it, or give this one its own ALERTS_DATABASE_URL"
             ) from error
-        engine = create_async_engine(url)
+        committing = ThreadPoolExecutor(1, thread_name_prefix="commits")
+        engine = create_async_engine(url, async_creator=connector(str(path), committing, busy_limit_s=_BUSY_LIMIT_S))
         event.listen(engine.sync_engine, "connect", _prepare)
         event.listen(engine.sync_engine, "begin", _begin)
-        return cls(engine, instance, lock)
+        return cls(engine, instance, lock, committing)
 
     @classmethod
     def _of_server(cls, url: URL, instance: str) -> "Database":
@@ -137,6 +143,8 @@ class Database:
     async def close(self) -> None:
         """Let go of the file, or of the connections."""
         await self._engine.dispose()
+        if self._committing is not None:
+            self._committing.shutdown(wait=False)
         if self._lock is not None:
             self._lock.close()
 
@@ -224,9 +232,8 @@ def _failures_told() -> Iterator[None]:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins no transaction of its own: it would leave DDL and reads outside
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_LIMIT_MS}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
