@@ -13,6 +13,7 @@ from services.alerts.domain.addresses import Address
 from services.alerts.domain.subscription import SubscriptionName
 
 Kind = Literal["webhook", "email", "apprise"]
+Key = tuple[str, str]  # lab and name of an endpoint
 MAX_URL: Final = 2000
 _URL: Final = TypeAdapter(AnyHttpUrl)
 

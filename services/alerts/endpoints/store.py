@@ -3,10 +3,10 @@
 A delivery may be of a notice instead: that another endpoint was disabled. It is made with the commit of that, and holds the notice.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from sqlalchemy import (
@@ -15,7 +15,6 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
-    case,
     delete,
     exists,
     func,
@@ -27,37 +26,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from neutrality.events.alert import Alert, parse_alert
+from neutrality.events.alert import Alert
 from services.alerts import dialects, leases
 from services.alerts.dialects import BIG, Turn, insert_into, take_turn
 from services.alerts.domain.attempts import Attempt, State
-from services.alerts.domain.endpoint import TERMS, Endpoint
-from services.alerts.domain.notice import Notice, parse_notice
+from services.alerts.domain.endpoint import TERMS, Endpoint, Key
+from services.alerts.domain.notice import Notice
 from services.alerts.endpoints.sealing import Sealer
 from services.alerts.news import news_of
 from services.alerts.tables import ALERTS, ATTEMPTS, DELIVERIES, ENDPOINTS
-
-Key = tuple[str, str]  # lab and name of an endpoint
-MOST_AVAILABLE: Final = 500  # that are looked at for one message; a digest holds no more
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An alert, or a notice, that waits for an endpoint since `due_ms`, after so many attempts."""
-
-    content: Alert | Notice
-    attempts: int
-    due_ms: int
-
-    @property
-    def vendor(self) -> str:
-        """Whose order it keeps; of a notice, nobody's."""
-        return self.content.vendor if isinstance(self.content, Alert) else ""
-
-    @property
-    def group(self) -> str:
-        """What people are told together with it."""
-        return self.content.group if isinstance(self.content, Alert) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,61 +155,6 @@ def _deliver(dialect: str) -> Any:
         ALERTS.c.id == bindparam("of"), exists().where(*there)
     )
     return insert_into(dialect, DELIVERIES).from_select(_COLUMNS, query).on_conflict_do_nothing()
-
-
-def _here(table: Any) -> Any:
-    return and_(table.c.lab == bindparam("lab"), table.c.name == bindparam("name"), table.c.state == "pending")
-
-
-_OLDER = DELIVERIES.alias("older")
-_FREE_HEADS = and_(
-    _here(DELIVERIES),
-    ~exists().where(_here(_OLDER), _OLDER.c.vendor == DELIVERIES.c.vendor, _OLDER.c.position < DELIVERIES.c.position),
-    DELIVERIES.c.vendor.not_in(bindparam("busy", expanding=True)),
-)
-_DELIVERY = select(ALERTS.c.document, DELIVERIES.c.notice, DELIVERIES.c.attempts, DELIVERIES.c.due_ms).join_from(
-    DELIVERIES, ALERTS, ALERTS.c.id == DELIVERIES.c.alert, isouter=True
-)
-# made once: building a statement costs more than SQLite takes to answer it
-_WAITS_UNTIL = case((DELIVERIES.c.due_ms <= bindparam("now_ms"), 0), else_=DELIVERIES.c.due_ms)
-_DUE = _DELIVERY.where(_FREE_HEADS).order_by(_WAITS_UNTIL, DELIVERIES.c.position).limit(bindparam("most"))
-_HELD_UP = exists().where(
-    _here(_OLDER),
-    _OLDER.c.vendor == DELIVERIES.c.vendor,
-    _OLDER.c.position <= DELIVERIES.c.position,
-    _OLDER.c.due_ms > bindparam("now_ms"),
-)
-_AVAILABLE = _DELIVERY.where(_here(DELIVERIES), ~_HELD_UP).order_by(DELIVERIES.c.position).limit(MOST_AVAILABLE)
-_NEXT_DUE = select(func.min(DELIVERIES.c.due_ms)).where(_FREE_HEADS)
-
-
-async def due(
-    connection: AsyncConnection, key: Key, now_ms: int, busy: Collection[str], limit: int
-) -> tuple[tuple[Delivery, ...], int | None]:
-    """What may be tried now, in order: of each vendor the oldest that waits, so that none overtakes another. `busy`: vendors left out.
-
-    And when the next one is due: in the past if there is more than `limit`; None: nothing else waits of vendors that are not busy.
-    """
-    values = {"lab": key[0], "name": key[1], "busy": list(busy), "now_ms": now_ms, "most": limit + 1}
-    rows = (await connection.execute(_DUE, values)).all()
-    found = [row for row in rows[:limit] if row.due_ms <= now_ms]
-    return tuple(_delivery(*row) for row in found), rows[len(found)].due_ms if len(found) < len(rows) else None
-
-
-async def available(connection: AsyncConnection, key: Key, now_ms: int) -> tuple[Delivery, ...]:
-    """All that may be sent now, in order: what is due, and behind nothing of its vendor that is not. Of much the oldest."""
-    values = {"lab": key[0], "name": key[1], "now_ms": now_ms}
-    return tuple(_delivery(*row) for row in await connection.execute(_AVAILABLE, values))
-
-
-def _delivery(alert: bytes | None, notice: bytes | None, attempts: int, due_ms: int) -> Delivery:
-    return Delivery(parse_alert(alert) if alert is not None else parse_notice(notice or b""), attempts, due_ms)
-
-
-async def next_due_ms(connection: AsyncConnection, key: Key, busy: Collection[str]) -> int | None:
-    """When something is due of vendors that are not busy; None: nothing of them waits."""
-    found: int | None = (await connection.execute(_NEXT_DUE, {"lab": key[0], "name": key[1], "busy": list(busy)})).scalar()
-    return found
 
 
 async def tell_others(connection: AsyncConnection, notice: Notice, now_ms: int) -> None:

@@ -20,14 +20,16 @@ import structlog
 from neutrality.events.alert import Alert
 from neutrality.events.vocabulary import iso
 from services.alerts.channels.senders import Sender, Senders
+from services.alerts.channels.webhook import CONNECTIONS
 from services.alerts.database import Database, DatabaseUnavailable
 from services.alerts.domain.attempts import SCHEDULE_S, Attempt, next_state, why_disabled
-from services.alerts.domain.endpoint import Endpoint
+from services.alerts.domain.endpoint import Endpoint, Key
 from services.alerts.domain.messages import next_message
 from services.alerts.domain.notice import notice_of, trial_of
 from services.alerts.endpoints import store
 from services.alerts.endpoints.sealing import Sealer
-from services.alerts.endpoints.store import Delivery, Key, Outcome, Standing
+from services.alerts.endpoints.store import Outcome, Standing
+from services.alerts.endpoints.waiting import Delivery, Look, available, next_due_ms
 from services.alerts.metrics import AlertsMetrics
 from services.alerts.news import News
 
@@ -73,6 +75,7 @@ class EndpointWorker:
         """`chance` gives numbers in [0, 1) for the jitter."""
         self._database, self._sealer, self._senders, self._metrics = database, sealer, senders, metrics
         self._clock, self._chance, self._schedule_s = clock, chance, schedule_s
+        self._look = Look(database, most=CONNECTIONS + 1)
         self._lines: dict[Key, _Line] = {}
         self._leaving: dict[Key, _Line] = {}
         self._outcomes: list[tuple[Sequence[Outcome], asyncio.Future[None]]] = []
@@ -183,21 +186,28 @@ class EndpointWorker:
         if room == 0:
             return LONGEST_SLEEP_S
         line.may_wait = False  # unless it is found, or told of from here on
-        async with self._database.reading() as connection:
-            found: list[Sequence[Delivery]]
-            if sender.to_people:
-                message = next_message(await store.available(connection, line.key, now_ms))
-                found = [message] if message else []
-                next_ms = None if message else await store.next_due_ms(connection, line.key, _vendors(line))
-            else:
-                singly, next_ms = await store.due(connection, line.key, now_ms, _vendors(line), room)
-                found = [[one] for one in singly]
+        look = self._message if sender.to_people else self._singly
+        found, next_ms = await look(line, now_ms, room)
         for deliveries in found:
             line.running[asyncio.create_task(self._attempt(endpoint, deliveries, sender, line))] = deliveries
         if next_ms is None or len(line.running) == sender.at_once:
             return LONGEST_SLEEP_S  # the end of any attempt is a reason to look again
         line.may_wait = True
         return min(LONGEST_SLEEP_S, max(0.01, (next_ms - now_ms) / 1000.0))
+
+    async def _message(self, line: _Line, now_ms: int, _room: int) -> tuple[Sequence[Sequence[Delivery]], int | None]:
+        """What is one message now, and when something else is due of vendors that are not in hand; None: nothing of them waits."""
+        async with self._database.reading() as connection:
+            if message := next_message(await available(connection, line.key, now_ms)):
+                return [message], None
+            return [], await next_due_ms(connection, line.key, _vendors(line))
+
+    async def _singly(self, line: _Line, now_ms: int, room: int) -> tuple[Sequence[Sequence[Delivery]], int | None]:
+        """The same of single alerts; what is more than there is room for is due in the past."""
+        busy = _vendors(line)
+        heads = [head for head in await self._look.heads(line.key, now_ms) if head.vendor not in busy]
+        found = [[head] for head in heads[:room] if head.due_ms <= now_ms]
+        return found, heads[len(found)].due_ms if len(found) < len(heads) else None
 
     async def _attempt(self, endpoint: Endpoint, deliveries: Sequence[Delivery], sender: Sender, line: _Line) -> None:
         now = self._clock()
