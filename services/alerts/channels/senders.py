@@ -80,7 +80,7 @@ class _ToWebhook:
         return await self._poster.post(self._terms.url, message, identity=identity, secrets=secrets, now=now)
 
     async def close(self) -> None:
-        await self._poster.close()
+        await self._poster.aclose()
 
 
 class _ByEmail:

@@ -1,72 +1,39 @@
 """One signed request to an endpoint.
 
-A name is resolved once, its addresses are judged, and the connection is made to the very address that was judged, with the name for TLS: nothing
-can answer otherwise in between. Redirects are not followed, and no proxy of the environment is used.
+A name is resolved once, and each of its addresses, like one that is written in the URL, is judged where the socket to that very address would be
+made: nothing can answer otherwise in between. Redirects are not followed, and no proxy of the environment is used.
 """
 
 import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final
 
-import httpcore
+import aiohttp
 import orjson
 from standardwebhooks import Webhook
+from yarl import URL
 
 from services.alerts.domain.addresses import Network, refusal
 from services.alerts.domain.attempts import Attempt, Fault
 
 CONNECTIONS: Final = 8  # to one endpoint
+_KEPT_S: Final = 30.0  # a connection that nothing is sent over
 _READ_BYTES: Final = 16 * 1024  # of an answer; what is longer is not read, and its connection closed
 _USER_AGENT: Final = "NeutralityWatch/1 (webhooks)"
 
 
-class ForbiddenAddress(Exception):  # noqa: N818 - named for what it is
-    """A name has no address that we may connect to."""
+class ForbiddenAddress(OSError):  # noqa: N818 - named for what it is
+    """We may not connect there. Whatever the address, it says the same: so a client that tried several raises it."""
 
-
-class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to permitted addresses alone."""
-
-    def __init__(self, allowed: Sequence[Network]) -> None:
-        """`allowed`: the operator's."""
-        self._allowed = allowed
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """See httpcore. Raises ForbiddenAddress, OSError (socket.gaierror)."""
-        permitted = await self.permitted(host, port)
-        error: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for address in permitted:
-            try:
-                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
-                error = failed
-        raise error or ForbiddenAddress(host)
-
-    async def permitted(self, host: str, port: int) -> list[str]:
-        """Those of a host's addresses that may be connected to. Raises ForbiddenAddress (there is none), OSError, UnicodeError."""
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        reasons: dict[str, str | None] = {
-            str(address[0]): refusal(ip_address(str(address[0])), self._allowed) for *_, address in found
-        }
-        permitted = [address for address, why in reasons.items() if why is None]
-        if not permitted:
-            raise ForbiddenAddress(f"{host} is {next(iter(reasons.values()), 'nowhere')}")
-        return permitted
+    def __init__(self) -> None:
+        super().__init__("an address inside")
 
 
 @cache  # some ten milliseconds and a megabyte each, for every endpoint
@@ -75,22 +42,31 @@ def _authorities() -> ssl.SSLContext:
 
 
 class Poster:
-    """The requests to one endpoint, over connections of its own. `close` it."""
+    """The requests to one endpoint, over connections of its own. Make it where a loop runs; `aclose` it."""
 
     def __init__(self, allowed: Sequence[Network], *, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
-        """`timeout_s` bounds a request as a whole. `tls`: the system's authorities by default."""
+        """`allowed`: the operator's. `timeout_s` bounds a request as a whole. `tls`: the system's authorities by default."""
+        self._allowed = allowed
         self._timeout_s = timeout_s
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or _authorities(),
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=30.0,
-            network_backend=GuardedNetwork(allowed),
+        connector = aiohttp.TCPConnector(
+            limit=CONNECTIONS,
+            keepalive_timeout=_KEPT_S,
+            ssl=tls or _authorities(),
+            resolver=aiohttp.ThreadedResolver(),
+            use_dns_cache=False,
+            socket_factory=self._socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("accept", "accept-encoding"),
         )
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
-        await self._pool.aclose()
+        await self._session.close()
 
     async def post(self, url: str, message: bytes, *, identity: str, secrets: Sequence[str], now: datetime) -> Attempt:
         """Post a message under its id, signed with every secret; what came of it is told, never raised."""
@@ -100,31 +76,39 @@ class Poster:
         retry_after_s: float | None = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                request = self._pool.stream("POST", url, headers=signed(message, identity, secrets, now), content=message)
+                headers = signed(message, identity, secrets, now)
+                request = self._session.post(URL(url, encoded=True), data=message, headers=headers, allow_redirects=False)
                 async with request as response:
                     status = response.status  # stands, however the rest of the answer comes
                     retry_after_s = _retry_after_s(response.headers, now)
                     read = 0
-                    async for chunk in response.aiter_stream():
+                    async for chunk in response.content.iter_any():
                         read += len(chunk)
                         if read > _READ_BYTES:
                             break
-        except ForbiddenAddress:
-            fault = "forbidden-address"
-        except (socket.gaierror, UnicodeError):
+        except (aiohttp.ClientConnectorDNSError, aiohttp.InvalidURL, UnicodeError):
             fault = "name-not-resolved"
-        except (TimeoutError, httpcore.TimeoutException):
+        except aiohttp.ClientSSLError:
+            fault = "tls"
+        except aiohttp.ClientConnectorError as error:
+            fault = "forbidden-address" if isinstance(error.os_error, ForbiddenAddress) else "not-connected"
+        except TimeoutError:
             fault = "timeout"
-        except httpcore.ConnectError as error:
-            fault = "tls" if isinstance(error.__context__ or error.__cause__, ssl.SSLError) else "not-connected"
-        except httpcore.RemoteProtocolError as error:
-            fault = "connection-cut" if "disconnected" in str(error) else "not-http"
-        except (httpcore.NetworkError, httpcore.ProtocolError):
+        except aiohttp.ClientResponseError:
+            fault = "not-http"
+        except aiohttp.ClientError:
             fault = "connection-cut"
         return Attempt(status, fault if status is None else None, time.monotonic() - started_s, retry_after_s)
 
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """For a connection to an address. Raises ForbiddenAddress."""
+        family, kind, protocol, _, where = address
+        if refusal(ip_address(str(where[0])), self._allowed) is not None:
+            raise ForbiddenAddress
+        return socket.socket(family, kind, protocol)
 
-def signed(message: bytes, identity: str, secrets: Sequence[str], now: datetime) -> dict[bytes | str, bytes | str]:
+
+def signed(message: bytes, identity: str, secrets: Sequence[str], now: datetime) -> dict[str, str]:
     """The headers of a request; `webhook-signature` holds one signature for each secret."""
     return {
         "content-type": "application/json",
@@ -140,10 +124,10 @@ def message_of(kind: str, timestamp: str, data: Any) -> bytes:
     return orjson.dumps({"type": kind, "timestamp": timestamp, "data": data})
 
 
-def _retry_after_s(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> float | None:
+def _retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """`Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if there is none that can be read."""
-    value = next((value.decode("latin-1").strip() for name, value in headers if name.lower() == b"retry-after"), None)
-    if value is None:
+    value = headers.get("retry-after", "").strip()
+    if not value:
         return None
     if value.isascii() and value.isdigit():
         return float(value[:9])

@@ -1,12 +1,10 @@
 """Where webhooks may go: the public Internet, however an address is spelled."""
 
-import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
 from pydantic import ValidationError
 
-from services.alerts.channels.webhook import ForbiddenAddress, GuardedNetwork
 from services.alerts.domain.addresses import refusal
 from services.alerts.domain.endpoint import WebhookTerms
 
@@ -131,20 +129,3 @@ def test_every_spelling_of_an_address_is_read_as_it(url: str) -> None:
 def test_what_is_no_endpoint_is_told(url: str, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         WebhookTerms(url=url)
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f.1", "::1", "::ffff:127.0.0.1", "0"])
-def test_a_name_is_judged_by_what_it_resolves_to(host: str) -> None:
-    with pytest.raises(ForbiddenAddress):
-        asyncio.run(GuardedNetwork(()).permitted(host, 443))
-
-
-def test_of_a_name_with_addresses_of_both_kinds_only_the_permitted_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
-        return [(2, 1, 6, "", ("127.0.0.1", 443)), (2, 1, 6, "", ("1.1.1.1", 443)), (10, 1, 6, "", ("fe80::1%2", 443, 0, 2))]
-
-    async def look() -> list[str]:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both, raising=False)
-        return await GuardedNetwork(()).permitted("example.com", 443)
-
-    assert asyncio.run(look()) == ["1.1.1.1"]

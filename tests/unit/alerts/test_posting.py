@@ -3,11 +3,13 @@
 import asyncio
 import json
 import ssl
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -34,7 +36,7 @@ def post(answer: Answer, *, timeout_s: float = 5.0) -> tuple[Attempt, int]:
             try:
                 found = await poster.post(there.url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
             finally:
-                await poster.close()
+                await poster.aclose()
             return found, len(there.received)
 
     return asyncio.run(run())
@@ -117,8 +119,8 @@ def test_retry_after_may_be_a_date() -> None:
 )
 def test_what_cannot_be_reached_is_told(url: str, fault: str) -> None:
     async def run() -> Attempt:
-        poster = Poster((), timeout_s=5.0)
-        return await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
+        async with aclosing(Poster((), timeout_s=5.0)) as poster:
+            return await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
 
     assert asyncio.run(run()).fault == fault
 
@@ -127,8 +129,8 @@ def test_nobody_listening_is_told() -> None:
     async def run() -> Any:
         async with receiver() as there:
             url = there.url
-        poster = Poster(ALLOWED, timeout_s=5.0)
-        return await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
+        async with aclosing(Poster(ALLOWED, timeout_s=5.0)) as poster:
+            return await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
 
     assert asyncio.run(run()).fault == "not-connected"
 
@@ -144,14 +146,58 @@ def test_a_connection_is_not_opened_to_an_address_inside() -> None:
             opened += 1
 
         server = await asyncio.start_server(count, "127.0.0.1", 0)
-        poster = Poster((), timeout_s=2.0)
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        found = await poster.post(url, json.dumps({}).encode(), identity="i", secrets=[SECRET], now=datetime.now(UTC))
+        async with aclosing(Poster((), timeout_s=2.0)) as poster:
+            found = await poster.post(url, json.dumps({}).encode(), identity="i", secrets=[SECRET], now=datetime.now(UTC))
         server.close()
         return found, opened
 
     found, opened = asyncio.run(run())
     assert (found.fault, opened) == ("forbidden-address", 0)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0x7f.1"])
+def test_a_name_is_judged_by_what_it_resolves_to(host: str) -> None:
+    async def run() -> Attempt:
+        async with aclosing(Poster((), timeout_s=5.0)) as poster:
+            return await poster.post(f"https://{host}:9/", b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
+
+    assert asyncio.run(run()).fault == "forbidden-address"
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0", "0177.0.0.1"])
+def test_an_odd_spelling_of_an_address_that_was_not_made_plain_is_no_name(host: str) -> None:
+    """Endpoints' URLs are made plain when they are saved."""
+
+    async def run() -> Attempt:
+        async with aclosing(Poster(ALLOWED, timeout_s=5.0)) as poster:
+            return await poster.post(f"https://{host}:9/", b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
+
+    assert asyncio.run(run()).fault == "name-not-resolved"
+
+
+def test_of_a_name_with_addresses_of_both_kinds_only_the_permitted_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> tuple[Attempt, int, int]:
+        opened: list[object] = []
+        async with receiver() as there:
+            port = urlsplit(there.url).port
+            inside = await asyncio.start_server(lambda reader, _: opened.append(reader), "127.0.0.2", port)
+            loop = asyncio.get_running_loop()
+            resolve = loop.getaddrinfo
+
+            async def both(name: str | None, port: Any, **how: Any) -> Any:
+                if name != "hooks.example":
+                    return await resolve(name, port, **how)
+                return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+            monkeypatch.setattr(loop, "getaddrinfo", both, raising=False)
+            url = there.url.replace("127.0.0.1", "hooks.example")
+            async with inside, aclosing(Poster((ip_network("127.0.0.1/32"),), timeout_s=5.0)) as poster:
+                found = await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
+            return found, len(there.received), len(opened)
+
+    found, permitted, forbidden = asyncio.run(run())
+    assert (found.succeeded, permitted, forbidden) == (True, 1, 0)
 
 
 def test_tls_and_host_name_the_endpoint_though_the_connection_is_made_to_the_address(
@@ -170,10 +216,9 @@ def test_tls_and_host_name_the_endpoint_though_the_connection_is_made_to_the_add
                 return await resolve("127.0.0.1" if name == host else name, port, **how)
 
             monkeypatch.setattr(loop, "getaddrinfo", here, raising=False)
-            poster = Poster(ALLOWED, timeout_s=5.0, tls=client_tls)
             url = there.url.replace("127.0.0.1", host)
-            found = await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
-            await poster.close()
+            async with aclosing(Poster(ALLOWED, timeout_s=5.0, tls=client_tls)) as poster:
+                found = await poster.post(url, b"{}", identity="i", secrets=[SECRET], now=datetime.now(UTC))
             return found, [one.headers["host"].split(":")[0] for one in there.received]
 
     found, hosts = asyncio.run(run("hooks.example"))
