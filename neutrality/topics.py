@@ -16,7 +16,10 @@ LARGE_RECORD_BYTES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic's contract: what keys it, how long it is kept, who writes and who reads it."""
+    """A topic's contract: what keys it, how long it is kept, who writes and who reads it.
+
+    `partitions`: of its own, where nobody counts on the number; None: as many as the deployment's.
+    """
 
     name: str
     key: str
@@ -27,6 +30,7 @@ class Topic:
     description: str
     max_record_bytes: int | None = None
     further: tuple[tuple[str, str], ...] = ()
+    partitions: int | None = None
 
     @property
     def config(self) -> dict[str, str]:
@@ -95,7 +99,7 @@ ALERTS_PREFIX: Final = "neutrality.alerts."
 
 
 def alerts_topic(lab: str) -> Topic:
-    """The topic of one lab's alerts; one topic a lab, so that an ACL isolates it."""
+    """The topic of one lab's alerts; one topic a lab, so that an ACL isolates it, and one partition: the lab reads all in order."""
     return Topic(
         f"{ALERTS_PREFIX}{lab}",
         "vendor's entity id",
@@ -104,4 +108,5 @@ def alerts_topic(lab: str) -> Topic:
         ("alerts",),
         (lab,),
         f"Alerts to {lab}.",
+        partitions=1,
     )

@@ -43,14 +43,18 @@ def ensure_topics(
 
     Raises:
         BrokerUnavailable: Kafka does not answer.
-        TopicMismatch: a topic has another number of partitions or another cleanup policy than declared.
+        TopicMismatch: a topic has another cleanup policy than declared, or another number of partitions (one that declares its own may have any).
     """
     declared = {topic.name: topic for topic in topics}
     admin = connect_admin(bootstrap_servers)
     try:
         missing = sorted(declared.keys() - set(admin.list_topics()))
         for name in missing:
-            settings = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": declared[name].config}
+            settings = {
+                "num_partitions": declared[name].partitions or partitions,
+                "replication_factor": replication_factor,
+                "configs": declared[name].config,
+            }
             with contextlib.suppress(TopicAlreadyExistsError):  # another service was faster
                 admin.create_topics({name: settings}, wait_for_metadata=True)
         _check(admin, declared, partitions)
@@ -114,7 +118,11 @@ def _check(admin: KafkaAdminClient, declared: Mapping[str, Topic], partitions: i
     unfinished = sorted(name for name, count in found.items() if count == 0)
     if unfinished:  # another service is creating them at this moment
         raise BrokerUnavailable(f"Kafka does not tell the partitions of {', '.join(unfinished)} yet")
-    wrong = [f"{name} has {count} partitions, not {partitions}" for name, count in sorted(found.items()) if count != partitions]
+    wrong = [
+        f"{name} has {count} partitions, not {partitions}"
+        for name, count in sorted(found.items())
+        if count != partitions and declared[name].partitions is None
+    ]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(declared)]
     for name, configs in admin.describe_configs(resources, config_filter="all")["topic"].items():
         # retention too: the input topics are the source of truth, and a topic that a client's first record made keeps seven days

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -228,6 +229,16 @@ def test_ensuring_topics_twice_changes_nothing_and_a_mismatch_is_named(kafka: Em
         ensure_topics(kafka.bootstrap_servers, [_topic(name)], partitions=5)
     with pytest.raises(TopicMismatch, match=r"cleanup\.policy delete, not compact"):
         ensure_topics(kafka.bootstrap_servers, [_topic(name, "compact")], partitions=2)
+
+
+def test_a_topic_has_as_many_partitions_as_it_declares_and_one_that_has_others_stays_as_it_is(kafka: EmbeddedKafka) -> None:
+    made, there = (replace(_topic(f"contract-{next(_numbers)}"), partitions=1) for _ in range(2))
+    ensure_topics(kafka.bootstrap_servers, [replace(there, partitions=None)], partitions=3)
+    for _ in range(2):
+        ensure_topics(kafka.bootstrap_servers, [made, there], partitions=2)
+    for topic, partitions in ((made, 1), (there, 3)):
+        with contextlib.closing(KafkaReader(kafka.bootstrap_servers, [topic.name], client_id="contract")) as reader:
+            assert len(reader.partitions()) == partitions
 
 
 @on_both_libraries
