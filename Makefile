@@ -80,7 +80,7 @@ bench-deploy: $(STAMP) ## compose: time to healthy, memory and image size of eac
 	@$(BIN)/python -m benchmarks.deploy
 
 containers: $(STAMP) ## compose in its long forms: the secure profile, every container killed in turn, an upgrade; some 20 minutes
-	@$(BIN)/pytest -q tests/containers tests/containers/trial_*.py
+	@$(BIN)/pytest -q tests/containers/test_*.py tests/containers/trial_*.py
 
 audit: $(STAMP) ## pip-audit of the lock file; asks PyPI's advisory service
 	@mkdir -p .local
