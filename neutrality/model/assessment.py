@@ -243,8 +243,9 @@ def notes_of(facts: Facts) -> list[tuple[ClaimNote, bytes]]:
         known = kept.get(standing.claim_id)
         if known is None or known.standing is not standing or known.names != [facts.name_of(party) for party in known.named]:
             named = named_in(standing)
-            note = note_of(standing, facts.name_of)
-            known = Note(standing, named, [facts.name_of(party) for party in named], note, note_to_bytes(note))
+            names = {party: facts.name_of(party) for party in named}
+            note = note_of(standing, names.__getitem__)
+            known = Note(standing, named, [names[party] for party in named], note, note_to_bytes(note))
             kept[standing.claim_id] = known
         found.append((known.note, known.json))
     return found

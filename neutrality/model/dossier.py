@@ -30,9 +30,12 @@ class _Kept:
 
 
 class Dossier:
-    """Reports and corrections of one entity, each by `source` and `id` with a line feed between."""
+    """Reports and corrections of one entity, each by `source` and `id` with a line feed between.
 
-    __slots__ = ("_kept", "_size_bytes", "_touched", "corrections", "reports")
+    `kept`: whoever stores vertices has stored all these reports by themselves.
+    """
+
+    __slots__ = ("_kept", "_size_bytes", "_touched", "corrections", "kept", "reports")
 
     def __init__(self, reports: Mapping[str, Report] | None = None, corrections: Mapping[str, Event] | None = None) -> None:
         """Keep what is known."""
@@ -41,6 +44,7 @@ class Dossier:
         self._kept: _Kept | None = None
         self._touched: frozenset[str] = frozenset()
         self._size_bytes: int | None = None
+        self.kept = False
 
     @property
     def size_bytes(self) -> int:

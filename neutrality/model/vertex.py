@@ -283,26 +283,30 @@ def _keep(known: Mapping[str, Versioned[T]], new: dict[str, Versioned[T]], sende
 
 def _cause(inputs: Sequence[Input]) -> Cause | None:
     """The newest input record behind a batch."""
-    newest: tuple[int, str, int, int] | None = None
-    found: Input | None = None
+    newest_ms, found = -1, None
     for item in inputs:
         body = item.body
         if isinstance(body, Message):
-            cause = body.cause
-            if cause is None:
+            if body.cause is None:
                 continue
-            order = (cause.accepted_ms, cause.topic, cause.partition, cause.offset)
+            at_ms = body.cause.accepted_ms
         else:
-            origin = item.origin
-            order = (origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
-        if newest is None or order > newest:
-            newest, found = order, item
+            at_ms = item.origin.timestamp_ms
+        if found is None or at_ms > newest_ms or (at_ms == newest_ms and _place(item) > _place(found)):
+            newest_ms, found = at_ms, item
     if found is None:
         return None
     body, origin = found.body, found.origin
     if isinstance(body, Message):
         return body.cause
     return Cause(body.source, body.id, origin.topic, origin.partition, origin.offset, origin.timestamp_ms, body.traceparent)
+
+
+def _place(item: Input) -> tuple[str, int, int]:
+    """Where the input record lies that is behind an input."""
+    body = item.body
+    place = body.cause if isinstance(body, Message) and body.cause is not None else item.origin
+    return place.topic, place.partition, place.offset
 
 
 def _newer(one: Cause | None, other: Cause | None) -> Cause | None:

@@ -8,6 +8,7 @@ lower epoch was written by somebody whose time is over, and replay refuses it.
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.scoring.records import OutgoingRecord
@@ -30,6 +31,7 @@ class State(NamedTuple):
     told: bool = True
 
 
+@lru_cache(maxsize=1024)  # under backlog all states of a batch are due at the same time
 def state_headers(epoch: int, next_change: datetime | None) -> Headers:
     """What is written with a state."""
     due = _WAITS_FOR_NOTHING if next_change is None else (NEXT_CHANGE_HEADER, next_change.isoformat().encode())

@@ -105,7 +105,9 @@ def _add(encoded: dict[bytes, State], key: bytes, vertex: Vertex, core: State) -
 
     They count as kept from now on: if they cannot be written, this worker ends, and nothing that it has in memory outlives it.
     """
-    unkept = {name: report for name, report in vertex.reports.items() if not report.kept}
+    dossier = vertex.dossier
+    unkept = {} if dossier.kept else {name: report for name, report in dossier.reports.items() if not report.kept}
+    dossier.kept = True
     if unkept:
         piece = reports_to_bytes(unkept)
         encoded[piece_key(key, piece)] = State(piece, None)
