@@ -254,6 +254,7 @@ _DECODE_DATA: Final[dict[type[Event], Callable[[bytes], Any]]] = {
 _ATTRIBUTES: Final = {f"ce_{name}": name for name in (*_Envelope.__struct_fields__, "type")}  # as nearly all write them
 _PREFIXES: Final = frozenset({"ce_", "CE_", "Ce_", "cE_"})
 _finer_than_microseconds: Final = re.compile(rb"\.\d{7}").search  # msgspec rounds there, pydantic cuts off
+_SHORTEST_FINER: Final = len("2025-06-12T00:00:00.1234567Z")
 _MOST_DIGITS: Final = 20  # with four decimals the contract's 24
 _MOST_DECIMALS: Final = 4
 
@@ -306,7 +307,10 @@ def _from_binary(headers: Iterable[tuple[str, bytes | None]], value: bytes | Non
         return None
     attributes["data"] = _DECODE_DATA[model](value)
     event = msgspec.convert(attributes, model)
-    return event if _is_sound(event, value) and not _finer_than_microseconds(attributes["time"].encode()) else None
+    time: str = attributes["time"]
+    if not _is_sound(event, value) or (len(time) >= _SHORTEST_FINER and _finer_than_microseconds(time.encode())):
+        return None
+    return event
 
 
 def _as_kept(value: object) -> object:

@@ -93,9 +93,13 @@ class Picture:
         self.entity: Final = entity
         self.standings: Final = standings
         self.attributes: Final = attributes_of(standings)
-        self.interests: Final = tuple([s for s in standings if isinstance(s.newest.data, Interest)])
-        self.roles: Final = tuple([s for s in standings if isinstance(s.newest.data, Role)])
-        self.revenues: Final = tuple([s for s in standings if isinstance(s.newest.data, (Revenue, Contract))])
+        of: dict[type[Claim], list[Standing]] = {Interest: [], Role: [], Revenue: [], Entity: []}
+        of[Contract] = of[Revenue]
+        for standing in standings:
+            of[type(standing.newest.data)].append(standing)
+        self.interests: Final = tuple(of[Interest])
+        self.roles: Final = tuple(of[Role])
+        self.revenues: Final = tuple(of[Revenue])
         self.pending: Final = tuple([s for s in standings if s.pending is not None])
         self.parties: Final = tuple(sorted(_parties(standings)))
         vague = _vague(self.interests)
@@ -106,7 +110,8 @@ class Picture:
             standing.claim_id: _watch_lapses(standing.pending, methodology) for standing in self.pending if standing.pending
         }
         self.watched: Final = frozenset(claim_id for claim_id, lapse in lapses.items() if lapse > at)
-        self.times: Final = sorted({*boundaries(reports), *_cooling(self.roles, methodology), *lapses.values()})
+        times = (*boundaries(reports), *_cooling(self.roles, methodology), *lapses.values())
+        self.times: Final = sorted({time for time in times if time > at})
         self.notes: Final[dict[str, Note]] = {} if notes is None else notes
         self._holdings: dict[View, Holdings] = {}
         self._held_by: dict[str, float] | None = None
