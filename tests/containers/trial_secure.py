@@ -5,6 +5,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,14 @@ def told(stack: Compose, labs: dict[str, Lab], client: httpx.Client) -> None:
     )
     for lab in labs.values():
         eventually(partial(_subscribe, stack, client, lab), within_s=20, what="the lab's key is known")
-    for event in events:
-        answer = client.post(
-            f"{_https(stack.ingest_url)}/events",
-            json=event,
-            headers={"authorization": f"Bearer {publisher}", "content-type": "application/cloudevents+json"},
-        )
-        assert answer.status_code == 202, answer.text
+    eventually(partial(_publish, stack, client, publisher, events[0]), within_s=20, what="the publisher's key is known")
+    for event in events[1:]:
+        assert _publish(stack, client, publisher, event)
+
+
+def _publish(stack: Compose, client: httpx.Client, key: str, event: dict[str, Any]) -> bool:
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/cloudevents+json"}
+    return client.post(f"{_https(stack.ingest_url)}/events", json=event, headers=headers).status_code == HTTPStatus.ACCEPTED
 
 
 def _subscribe(stack: Compose, client: httpx.Client, lab: Lab) -> bool:
