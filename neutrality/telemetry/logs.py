@@ -18,7 +18,7 @@ def configure_logs(level: int = logging.INFO) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # lines are few, and a logger that is kept cannot be told otherwise, by a test for one
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
