@@ -66,6 +66,7 @@ def all_cases(events: int = DEFAULT_EVENTS, entities: int = 10_000, rebuild_even
     yield replace(usual, market=Market(entities * 10))
     yield from (replace(usual, market=Market(entities, depth=depth)) for depth in (1, 16))
     yield from (replace(usual, market=Market(entities, ring_share=share)) for share in (0.3, 1.0))
+    yield replace(usual, events=5 * events)  # of the same entities: what each leads to once is shared by more of them
     yield Case(Market(entities * 10), rebuild_events, rebuild=True)
 
 
