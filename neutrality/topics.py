@@ -99,7 +99,7 @@ ALERTS_PREFIX: Final = "neutrality.alerts."
 
 
 def alerts_topic(lab: str) -> Topic:
-    """The topic of one lab's alerts; one topic a lab, so that an ACL isolates it, and one partition: the lab reads all in order."""
+    """The topic of one lab's alerts; one topic a lab, so that an ACL isolates it. One partition is enough for what one lab is told."""
     return Topic(
         f"{ALERTS_PREFIX}{lab}",
         "vendor's entity id",
