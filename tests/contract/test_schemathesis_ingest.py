@@ -45,7 +45,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", an_app())
 
 
 @schema.parametrize()
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_keeps_what_the_document_says(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     excluded: list[Any] = [positive_data_acceptance]
