@@ -41,35 +41,34 @@ class Delivery:
         return self.content.group if isinstance(self.content, Alert) else ""
 
 
+def _waits(deliveries: Any, at: Any, *, by_vendor: bool = True) -> Any:
+    """A delivery to the endpoint that a row is of, and of its vendor."""
+    there = and_(deliveries.c.lab == at.c.lab, deliveries.c.name == at.c.name, deliveries.c.state == "pending")
+    return and_(there, deliveries.c.vendor == at.c.vendor) if by_vendor else there
+
+
 def _heads() -> Any:
     """Lab, endpoint, vendor and position of each vendor's oldest delivery to the endpoints `keys`."""
-
-    def waits_for(at: Any) -> Any:
-        return and_(DELIVERIES.c.lab == at.c.lab, DELIVERIES.c.name == at.c.name, DELIVERIES.c.state == "pending")
 
     def first(column: Any, *conditions: Any) -> Any:
         return select(column).where(*conditions).order_by(column).limit(1).scalar_subquery()
 
+    def waits_at(at: Any) -> Any:
+        return _waits(DELIVERIES, at, by_vendor=False)
+
     asked = tuple_(ENDPOINTS.c.lab, ENDPOINTS.c.name).in_(bindparam("keys", expanding=True))
-    begin = select(ENDPOINTS.c.lab, ENDPOINTS.c.name, first(DELIVERIES.c.vendor, waits_for(ENDPOINTS)).label("vendor"))
+    begin = select(ENDPOINTS.c.lab, ENDPOINTS.c.name, first(DELIVERIES.c.vendor, waits_at(ENDPOINTS)).label("vendor"))
     vendors = begin.where(asked).cte("vendors", recursive=True)
-    following = first(DELIVERIES.c.vendor, waits_for(vendors), DELIVERIES.c.vendor > vendors.c.vendor)
-    onward = select(vendors.c.lab, vendors.c.name, following).where(vendors.c.vendor.is_not(None))
-    vendors = vendors.union_all(onward)
-    oldest = first(DELIVERIES.c.position, waits_for(vendors), DELIVERIES.c.vendor == vendors.c.vendor)
+    following = first(DELIVERIES.c.vendor, waits_at(vendors), DELIVERIES.c.vendor > vendors.c.vendor)
+    vendors = vendors.union_all(select(vendors.c.lab, vendors.c.name, following).where(vendors.c.vendor.is_not(None)))
+    oldest = first(DELIVERIES.c.position, _waits(DELIVERIES, vendors))
     found = select(vendors.c.lab, vendors.c.name, vendors.c.vendor, oldest.label("position"))
     return found.where(vendors.c.vendor.is_not(None)).cte("heads")
 
 
 # made once: building a statement costs more than SQLite takes to answer it
 _HEADS: Final = _heads()
-_IS_HEAD: Final = and_(
-    DELIVERIES.c.lab == _HEADS.c.lab,
-    DELIVERIES.c.name == _HEADS.c.name,
-    DELIVERIES.c.vendor == _HEADS.c.vendor,
-    DELIVERIES.c.position == _HEADS.c.position,
-    DELIVERIES.c.state == "pending",
-)
+_IS_HEAD: Final = and_(_waits(DELIVERIES, _HEADS), DELIVERIES.c.position == _HEADS.c.position)
 _WAITS_UNTIL: Final = case((DELIVERIES.c.due_ms <= bindparam("now_ms"), 0), else_=DELIVERIES.c.due_ms)
 _PLACE: Final = func.row_number().over(
     partition_by=(DELIVERIES.c.lab, DELIVERIES.c.name), order_by=(_WAITS_UNTIL, DELIVERIES.c.position)
@@ -88,32 +87,16 @@ _NEXT_DUE: Final = (
 )
 _OLDER: Final = DELIVERIES.alias("older")
 _HELD_UP: Final = exists().where(
-    _OLDER.c.lab == DELIVERIES.c.lab,
-    _OLDER.c.name == DELIVERIES.c.name,
-    _OLDER.c.state == "pending",
-    _OLDER.c.vendor == DELIVERIES.c.vendor,
-    _OLDER.c.position <= DELIVERIES.c.position,
-    _OLDER.c.due_ms > bindparam("now_ms"),
+    _waits(_OLDER, DELIVERIES), _OLDER.c.position <= DELIVERIES.c.position, _OLDER.c.due_ms > bindparam("now_ms")
 )
 _HEAD: Final = DELIVERIES.alias("head")
 _BEGINS: Final = exists().where(
-    _HEAD.c.lab == _HEADS.c.lab,
-    _HEAD.c.name == _HEADS.c.name,
-    _HEAD.c.state == "pending",
-    _HEAD.c.vendor == _HEADS.c.vendor,
-    _HEAD.c.position == _HEADS.c.position,
-    _HEAD.c.due_ms <= bindparam("now_ms"),
-)
-_OF_VENDOR: Final = and_(
-    DELIVERIES.c.lab == _HEADS.c.lab,
-    DELIVERIES.c.name == _HEADS.c.name,
-    DELIVERIES.c.state == "pending",
-    DELIVERIES.c.vendor == _HEADS.c.vendor,
+    _waits(_HEAD, _HEADS), _HEAD.c.position == _HEADS.c.position, _HEAD.c.due_ms <= bindparam("now_ms")
 )
 _AVAILABLE: Final = (
     select(ALERTS.c.document, DELIVERIES.c.notice, DELIVERIES.c.attempts, DELIVERIES.c.due_ms)
     .select_from(_HEADS)
-    .join(DELIVERIES, _OF_VENDOR)
+    .join(DELIVERIES, _waits(DELIVERIES, _HEADS))
     .join(ALERTS, ALERTS.c.id == DELIVERIES.c.alert, isouter=True)
     .where(_BEGINS, ~_HELD_UP)
     .order_by(DELIVERIES.c.position)
