@@ -96,7 +96,7 @@ class Poster:
             fault = "timeout"
         except aiohttp.ClientResponseError:
             fault = "not-http"
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, OSError):
             fault = "connection-cut"
         return Attempt(status, fault if status is None else None, time.monotonic() - started_s, retry_after_s)
 

@@ -101,6 +101,36 @@ def test_retry_after_is_read_if_it_can_be(value: str, seconds: float | None) -> 
     assert post(status("429 Too Many Requests", f"Retry-After: {value}"))[0].retry_after_s == seconds
 
 
+@pytest.mark.parametrize(
+    ("head", "rest", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"ZZZ\r\nabc", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"f" * 20 + b"\r\nabc", 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", b"abc", 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n", b"abc", 200),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", b"xx", 101),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"abc", "not-http"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", b"abcdef", "not-http"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", b"", "not-http"),
+        (b"HTTP/1.1 200 OK\r\nX\x00: \xff\xfe\r\n\r\n", b"", "not-http"),
+        (b"HTTP/1.1 20x OK\r\n\r\n", b"", "not-http"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10, b"", "connection-cut"),
+    ],
+)
+def test_whatever_a_receiver_answers_is_told_and_never_raised(head: bytes, rest: bytes, told: int | str) -> None:
+    """A status stands, however the rest comes."""
+
+    async def hostile(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(rest)
+        writer.close()
+
+    found, _ = post(hostile)
+    assert (found.status or found.fault) == told
+
+
 def test_retry_after_may_be_a_date() -> None:
     at = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 60, UTC)
     found = post(status("503 X", f"Retry-After: {format_datetime(at, usegmt=True)}"))[0].retry_after_s
