@@ -33,7 +33,7 @@ from services.alerts.state import assessments_of, offsets_of
 
 NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
 ALLOWED = (ip_network("127.0.0.0/8"),)
-LEASE_S = 1.0
+RENEW_S = 0.2  # leases last as long as in production: a machine that stands still for a second lets none lapse
 SCHEDULE_S = (0.05, 0.05, 0.05)
 _offsets = itertools.count()
 _instances = itertools.count(1)
@@ -72,9 +72,7 @@ class AlertsParts:
         )
         self.clock = NOW  # of decisions; the tests move it
         self.intake = Intake(database, self.metrics, self.sealer, clock=self.now)
-        self.leases = Leases(
-            database, instance, {TOPIC: self.delivery, ENDPOINT: self.worker}, clock=_now, lease_s=LEASE_S, renew_s=LEASE_S / 5
-        )
+        self.leases = Leases(database, instance, {TOPIC: self.delivery, ENDPOINT: self.worker}, clock=_now, renew_s=RENEW_S)
         for listener in (self.commits.hear, self.delivery.hear, self.worker.hear, self.leases.hear):
             database.follow(listener)
         self.lab_data = LabDataApi(database, self.intake, self.removed_topics.append, _now, let_go_s=0.0)

@@ -22,13 +22,14 @@ from services.alerts.leases import SCORE_PARTITION, TOPIC, Leases, offer
 from services.alerts.outbox import alerts_behind
 from services.alerts.scores import ScoreFeed
 from services.alerts.state import OffsetMoved, offsets_of
-from tests.support.alerts import LEASE_S, AlertsParts, alerts, records
+from tests.support.alerts import AlertsParts, alerts, records
 from tests.support.assessments import assessment, score
 from tests.support.receiver import OK, Received, ids, receiver
 from tests.unit.alerts.test_http import listen, served
 
 DESK = Subscription(lab="google", name="desk", conditions=(GradeChange(),))
 PARTITIONS = 6
+LEASE_S = 1.0  # of those that die
 FIRST = assessment(1, score(95.0))
 FALL = assessment(2, score(20.0, grade="N5"))
 
