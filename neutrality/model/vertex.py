@@ -21,7 +21,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from msgspec import Raw, Struct, field, structs
 from msgspec.json import Encoder
 
-from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, under_version
+from neutrality.events.assessment import Assessment, Cause, Earlier, content_to_bytes, note_to_bytes, under_version
 from neutrality.events.structs import AnyEvent
 from neutrality.model.assessment import assess, notes_of
 from neutrality.model.claims import Report
@@ -433,7 +433,7 @@ class _Reckoning:
         if known is not None and content == before.content and not news.again:
             return known, before.content, None
         json = content_to_bytes(content, [note for _, note in notes_of(facts)])
-        digest = blake2b(json, digest_size=16).hexdigest()
+        digest = _digest(json)
         said = known if known is not None and digest == known.digest else None
         if said is not None and not news.again:
             return said, content, None
@@ -449,6 +449,17 @@ class _Reckoning:
         if owed is None or owed.until <= at:
             return time
         return owed.until if time is None else min(owed.until, time)
+
+
+def known_of_old(said: Assessment) -> Vertex:
+    """A vendor of which only is known what was last said of it: the first that is said now comes after it, and says if nothing is new."""
+    json = content_to_bytes(said, map(note_to_bytes, said.claims))
+    published = Published(said.as_earlier(said.version), _digest(json), said.cause, said.before)
+    return Vertex(said.vendor, published=published)
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _tied(held: Mapping[str, Versioned[Link]]) -> dict[str, Link]:
@@ -506,6 +517,7 @@ __all__ = [
     "Said",
     "Versioned",
     "Vertex",
+    "known_of_old",
     "message_from_bytes",
     "message_to_bytes",
     "react",

@@ -22,7 +22,7 @@ message and commit it.)
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -45,6 +45,7 @@ from services.scoring.handlers.outcome import (
     Outcome,
     cleared,
     forwarded_records,
+    inherited,
     react_all,
     rejected_records,
     result_records,
@@ -52,7 +53,7 @@ from services.scoring.handlers.outcome import (
 )
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.records import OutgoingRecord
-from services.scoring.results import ForeignRanges, Found, ScoresTopic
+from services.scoring.results import ForeignRanges, Found, ScoresTopic, last_said, pieces_of
 from services.scoring.ticks import Arrears, Marks, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
@@ -60,6 +61,7 @@ BACKLOG_BEGINS: Final = (
     1_000  # records; from here on, what inputs lead to is put off: more news of the same entities is on its way
 )
 BACKLOG_ENDS: Final = 50  # well below, or what is paid at the edge would be owed again by the next wave of messages
+REBUILT_WITHIN: Final = timedelta(hours=1)  # until then what an earlier group has said stands, and nothing less complete is said
 RENEWED_AFTER_S: Final = 60.0  # a claim, where nothing else was written: far below the time after which compaction begins
 SCORES_LOOKED_AT_AFTER_S: Final = 5.0  # for what others wrote; a question to the broker, whatever the load
 LOOK_S: Final = 2.0  # everything waits for it, a rebalance too
@@ -194,6 +196,8 @@ class Engine:
         self._marks = Marks()
         self._reckoning = False
         self._behind = False
+        self._rebuilding = self._has_applied = False
+        self._began_s = 0.0
         self._ready = False
         self._closed = False
         self._wrote_s: dict[int, float] = {}
@@ -358,6 +362,7 @@ class Engine:
     async def _begin(self) -> None:
         store = self._store()
         partitions = sorted(store.assigned())
+        await self._inherit([partition for partition in partitions if not store.epoch(partition)])
         await self._claim({partition: store.epoch(partition) + 1 for partition in partitions})
         try:
             for partition in partitions:
@@ -375,11 +380,30 @@ class Engine:
         self._metrics.partitions.set(len(partitions))
         self._metrics.ready.set(1)
         self._ready = True
-        self._beat_s = self._plan.stopwatch_s()
+        self._has_applied = False
+        self._began_s = self._beat_s = self._plan.stopwatch_s()
+
+    async def _inherit(self, partitions: Collection[int]) -> None:
+        """In partitions that this group never held, begin where the scores of an earlier group end.
+
+        Receivers keep the higher version, so they would not hear of a vendor whose versions begin anew. The states are written before
+        the claim: whoever is cut off in between does it again.
+        """
+        ends = await self._scores.ends(partitions) if partitions else {}
+        for partition in partitions:
+            said = last_said(
+                [found for piece in pieces_of(partition, 0, ends[partition]) for found in await self._scores.read(piece)]
+            )
+            if said:
+                outcome = inherited(said)
+                await self._write_changelog(state_records(outcome, self._plan.changelog, partition, 0))
+                self._store().put(partition, outcome.states, outcome.encoded)
+                self._rebuilding = True
+                log.info("scores_inherited", partition=partition, vendors=len(said))
 
     def _suspect(self, changes: Iterable[tuple[int, bytes, datetime | None]]) -> None:
         """Whatever wants to be looked at before long may owe something that was put off before the partition came here."""
-        latest = self._plan.clock() + self._plan.put_off
+        latest = self._plan.clock() + max(self._plan.put_off, REBUILT_WITHIN)
         for partition, key, due in changes:
             if due is not None and due <= latest:
                 self._arrears.set(partition, key, Owed(due, reckoning=True))
@@ -497,7 +521,9 @@ class Engine:
             at=at,
             methodology=plan.methodology,
             # events of one entity come by the dozen, so they are only taken in; of messages, one batch holds most of those that wait
-            put_off=PutOff(at + plan.put_off, reckoning=batch.tp.topic != MESSAGES.name) if self._is_behind() else None,
+            put_off=PutOff(self._put_off_to(at), reckoning=batch.tp.topic != MESSAGES.name)
+            if self._is_behind() or self._rebuilding
+            else None,
         )
         intake = without_refused(intake, batch.records, outcome.refused)
         self._metrics.react.observe(plan.stopwatch_s() - began)
@@ -505,6 +531,7 @@ class Engine:
         async def finish() -> None:
             await self._write(batch.tp.partition, outcome, intake, at)
             reader.applied(batch)
+            self._has_applied = True
             self._count(batch, intake)
 
         self._start(batch.tp.partition, finish(), records=batch.end - batch.start, tells=True)
@@ -528,8 +555,11 @@ class Engine:
     async def _catch_up(self) -> bool:
         if self._arrears.first(1) is None and self._marks.first(1) is None:
             self._reckoning = False
+            if self._rebuilding and self._has_applied and not self._is_behind():
+                self._rebuilding = False
+                log.info("scores_rebuilt")
             return False
-        if self._behind and not self._reckoning and self._lag_after_them() >= BACKLOG_ENDS:
+        if self._behind and not self._reckoning and self._lag_after_them() >= self._backlog_ends():
             return False
         if not self._reckoning and any(writing.tells for writing in self._on_the_way.values()):
             await self._settle()  # it may lead to backlog again, and it changes what is owed
@@ -554,7 +584,7 @@ class Engine:
             dict.fromkeys(keys, ()),
             at=at,
             methodology=plan.methodology,
-            put_off=PutOff(at + plan.put_off, reckoning=False) if assess_later else None,
+            put_off=PutOff(self._put_off_to(at), reckoning=False) if assess_later else None,
         )
         for key in keys:
             if key not in outcome.states:  # it was only suspected, or it owes an assessment and no reckoning
@@ -584,8 +614,16 @@ class Engine:
 
     def _is_behind(self) -> bool:
         lag = self._reader().lag_records()
-        self._behind = lag >= BACKLOG_BEGINS or (self._behind and lag >= BACKLOG_ENDS)
+        self._behind = lag >= BACKLOG_BEGINS or ((self._behind or self._rebuilding) and lag >= self._backlog_ends())
         return self._behind
+
+    def _backlog_ends(self) -> int:
+        """Of a short log, nothing is said before the last record of it is applied; a long one may be joined by news all the time."""
+        is_new = self._rebuilding and self._plan.stopwatch_s() - self._began_s < self._plan.put_off.total_seconds()
+        return 1 if is_new else BACKLOG_ENDS
+
+    def _put_off_to(self, at: datetime) -> datetime:
+        return at + (REBUILT_WITHIN if self._rebuilding else self._plan.put_off)
 
     async def _write(self, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         plan, writer, store = self._plan, self._writer(), self._store()

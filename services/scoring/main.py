@@ -210,7 +210,7 @@ async def _prepare(settings: ScoringSettings, vertices: Vertices, metrics: Scori
         await asyncio.to_thread(
             ensure_topics, servers, topics, partitions=settings.partitions, replication_factor=settings.replication_factor
         )
-        await seed_offsets(servers, settings.group, SOURCES, settings.partitions)
+        await seed_offsets(servers, settings.group, SOURCES, settings.partitions, settings.changelog)
         if isinstance(vertices, RocksVertices):
             vertices.belongs_to(await asyncio.to_thread(topic_id, servers, settings.changelog))
             if wiped := vertices.keep_within(await log_bounds(servers, settings.changelog, vertices.kept())):

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from neutrality.broker.access import Where, cluster_at
+from neutrality.events.assessment import Assessment, parse_assessment
 from neutrality.topics import LARGE_RECORD_BYTES, SCORES
 
 PIECE_RECORDS: Final = 1_000  # some thousand are read in a second
@@ -23,6 +24,7 @@ class Found(NamedTuple):
 
     key: bytes
     version: int
+    value: bytes | None
 
 
 class Range(NamedTuple):
@@ -75,7 +77,22 @@ class ForeignRanges:
         self._foreign.remove(found)
 
     def _note(self, partition: int, start: int, end: int) -> None:
-        self._foreign += [Range(partition, at, min(at + PIECE_RECORDS, end)) for at in range(start, end, PIECE_RECORDS)]
+        self._foreign += pieces_of(partition, start, end)
+
+
+def pieces_of(partition: int, start: int, end: int) -> list[Range]:
+    """A range, in pieces small enough to be read at once."""
+    return [Range(partition, at, min(at + PIECE_RECORDS, end)) for at in range(start, end, PIECE_RECORDS)]
+
+
+def last_said(records: Iterable[Found]) -> list[Assessment]:
+    """What stands of each vendor after these records; what is no assessment counts for nothing."""
+    newest: dict[bytes, Found] = {}
+    for found in records:
+        if (known := newest.get(found.key)) is None or found.version > known.version:
+            newest[found.key] = found
+    said = [parse_assessment(found.value or b"") for found in newest.values()]
+    return [found for found in said if isinstance(found, Assessment)]
 
 
 class KafkaScoresTopic:
@@ -102,7 +119,7 @@ class KafkaScoresTopic:
         while await consumer.position(tp) < found.end:
             for batch in (await consumer.getmany(timeout_ms=1000)).values():
                 records += [
-                    Found(record.key, version_of(record.headers))
+                    Found(record.key, version_of(record.headers), record.value)
                     for record in batch
                     if record.key is not None and record.offset < found.end
                 ]

@@ -413,3 +413,46 @@ def stale_keys(broker: EmbeddedKafka, changelog: str) -> set[bytes]:
             highest[record.partition] = epoch
             stale.discard(record.key)
     return stale - {CLAIM_KEY}
+
+
+def test_another_group_rebuilds_all_from_the_log_and_goes_on_from_what_was_said_before(
+    broker: EmbeddedKafka, names: str, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    scale, surge, meta, fund = (f"{names}-{name}" for name in ("scale-ai", "surge", "meta", "fund"))
+    first = start()
+    publish(broker, [lab(meta), vendor(scale), vendor(surge), stake(fund, scale, 0.5), stake(meta, surge, 0.1)])
+    for day, share in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.6)):  # each by itself, so that the fund has told much when it ends
+        publish(broker, [stake(meta, fund, share, day=day)])
+        wait_for_quiet(broker, names)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    said = {vendor_id: score_records(broker, vendor_id) for vendor_id in (scale, surge)}
+    last = scores(broker, names)[scale]
+
+    again = f"{names}-again"
+    start(SCORING_GROUP=again)
+    wait_until(lambda: set(committed(broker, again).values()) != {None}, "offsets are seeded")
+    wait_for_quiet(broker, again)
+    time.sleep(3)  # what was put off is told by now
+    for vendor_id, records in said.items():
+        assert score_records(broker, vendor_id) == records, "what stands as before is not said again, and nothing less on the way"
+
+    publish(broker, [stake(meta, fund, 0.05, day=9)])
+    wait_until(lambda: len(score_records(broker, scale)) > len(said[scale]), "the vendor below is told")
+    wait_for_quiet(broker, again)
+    newest = scores(broker, names)[scale]
+    assert newest.headline.confirmed == pytest.approx(100 * (1 - 0.8 * 0.5 * 0.05 * 0.5), abs=5)
+    assert newest.version == last.version + 1
+    assert newest.before == last.as_earlier(last.version)
+    assert verdict(newest) == verdict(
+        undisturbed(
+            [
+                lab(meta),
+                vendor(scale),
+                vendor(surge),
+                stake(fund, scale, 0.5),
+                stake(meta, surge, 0.1),
+                stake(meta, fund, 0.05, day=9),
+            ]
+        )[scale]
+    )

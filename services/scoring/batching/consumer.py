@@ -116,6 +116,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             self._starts[tp] = position
             positions[TP(tp.topic, tp.partition)] = position
         self.consumer.ledger.restart(positions)  # type: ignore[attr-defined]  # a BatchConsumer's
+        self.consumer.expect(last)  # type: ignore[attr-defined]  # what there is to read is known before it is fetched
         return positions
 
     async def seek_to(self, tp: TP, offset: int) -> None:

@@ -16,7 +16,7 @@ from neutrality.events.rejected import rejection_value
 from neutrality.events.vocabulary import iso
 from neutrality.model.methodology import Methodology
 from neutrality.model.stored import core_to_bytes, reports_to_bytes
-from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, message_to_bytes, react
+from neutrality.model.vertex import Input, Message, PutOff, Said, Vertex, known_of_old, message_to_bytes, react
 from neutrality.topics import FORWARDED_HEADER, LARGE_RECORD_BYTES, MESSAGES, REJECTED, SCORES
 from services.scoring.fencing import State, state_headers
 from services.scoring.handlers.intake import Forwarded, Rejected
@@ -137,6 +137,12 @@ def cleared(states: States, partition: int, keys: Iterable[bytes]) -> Outcome:
     for key, vertex in found.items():
         _add(encoded, key, vertex, _encoded(vertex, None))
     return Outcome(found, encoded, (), ())
+
+
+def inherited(found: Iterable[Assessment]) -> Outcome:
+    """States of vendors of which only is known what an earlier group said last."""
+    states = {assessment.vendor.encode(): known_of_old(assessment) for assessment in found}
+    return Outcome(states, {key: _encoded(vertex, None) for key, vertex in states.items()}, (), ())
 
 
 def state_records(outcome: Outcome, changelog: str, partition: int, epoch: int) -> list[OutgoingRecord]:

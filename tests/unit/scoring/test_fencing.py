@@ -115,7 +115,7 @@ class Scores:
 
     async def read(self, found: Range) -> list[Found]:
         records = self.kafka.logs[SCORES.name][found.start : found.end]
-        return [Found(record.key, version_of(record.headers)) for record in records if record.key is not None]
+        return [Found(record.key, version_of(record.headers), record.value) for record in records if record.key is not None]
 
 
 class Worker:

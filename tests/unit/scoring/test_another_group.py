@@ -1,0 +1,118 @@
+"""A group that is new where another has said scores: it rebuilds all from the log, and goes on from what was said."""
+
+from collections.abc import Callable
+
+import pytest
+from faust.types import TP
+
+from neutrality.topics import MESSAGES, OWNERSHIP, SCORES
+from services.scoring.engine import EngineStopped
+from services.scoring.fencing import CLAIM_KEY
+from services.scoring.records import OutgoingRecord
+from services.scoring.results import Found, last_said, version_of
+from tests.support.events import stake
+from tests.unit.scoring.test_fencing import BEGINNING, CHANGELOG, NEWS, Kafka, Worker, assert_all_is_right, make, run, scores
+
+__all__ = ["make"]  # a fixture
+
+
+async def _rebuild(worker: Worker) -> None:
+    """Apply all that there is, and what was put off; the worker knows how far it is behind."""
+    kafka, positions = worker.kafka, worker.reader.ledger.positions
+    worker.reader.lag_records = lambda: sum(len(kafka.logs.get(tp.topic, ())) - at for tp, at in positions().items())  # type: ignore[method-assign]
+    while worker.reader.lag_records():
+        await worker.work()
+        while await worker.engine.catch_up():
+            pass
+
+
+async def _said_by_a_group(make: Callable[[Kafka], Worker]) -> Kafka:
+    """Logs as an earlier group has left them, to a group whose changelog is empty and that was seeded."""
+    kafka = Kafka()
+    worker = await make(kafka).take_over()
+    for event in (*BEGINNING, *NEWS):
+        kafka.publish(event)
+        await worker.work()
+    del kafka.logs[CHANGELOG]
+    kafka.committed = {TP(OWNERSHIP.name, 0): 0, TP(MESSAGES.name, 0): len(kafka.logs.get(MESSAGES.name, ()))}
+    return kafka
+
+
+def test_what_stands_is_not_said_again_and_what_is_new_is_the_next_version(make: Callable[[Kafka], Worker]) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        before = scores(kafka)
+        said = len(kafka.logs[SCORES.name])
+        worker = await make(kafka).take_over()
+        await _rebuild(worker)
+        assert len(kafka.logs[SCORES.name]) == said
+        later = stake("meta", "scale-ai", 0.49, id="later", day=2)
+        kafka.publish(later)
+        await worker.work()
+        newest = scores(kafka)["scale-ai"]
+        assert newest.version == before["scale-ai"].version + 1 > 2
+        assert newest.before == before["scale-ai"].as_earlier(newest.version - 1)
+        assert_all_is_right(kafka, [*BEGINNING, *NEWS, later])
+
+    run(work())
+
+
+def test_a_worker_that_is_cut_off_before_its_claim_leaves_the_next_one_to_do_it_again(
+    make: Callable[[Kafka], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        versions = {vendor: found.version for vendor, found in scores(kafka).items()}
+        cut_off = make(kafka)
+
+        async def refuse(*_: object) -> None:
+            raise EngineStopped("cut off")
+
+        monkeypatch.setattr(cut_off.engine, "_claim", refuse)
+        await cut_off.take_over()
+        assert not cut_off.engine.ready
+        assert CLAIM_KEY not in {record.key for record in kafka.logs[CHANGELOG]}
+        worker = await make(kafka).take_over()
+        kafka.publish(stake("meta", "turing", 0.6, id="later", day=2))
+        await _rebuild(worker)
+        assert scores(kafka)["turing"].version == versions["turing"] + 1
+
+    run(work())
+
+
+def test_a_group_that_goes_on_inherits_nothing(make: Callable[[Kafka], Worker]) -> None:
+    async def work() -> None:
+        kafka = Kafka()
+        kafka.publish(*BEGINNING)
+        await (await make(kafka).take_over()).work()
+        states = len(kafka.logs[CHANGELOG])
+        await make(kafka).take_over()
+        assert [record.key for record in kafka.logs[CHANGELOG][states:]] == [CLAIM_KEY]
+
+    run(work())
+
+
+def test_of_each_vendor_the_highest_version_stands_and_what_is_no_assessment_counts_for_nothing(
+    make: Callable[[Kafka], Worker],
+) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        found = [Found(record.key or b"", version_of(record.headers), record.value) for record in kafka.logs[SCORES.name]]
+        late = found[0]
+        assert {
+            said.vendor: said.version for said in last_said([*found, late, Found(b"x", 3, b"{}"), Found(b"y", -1, None)])
+        } == {vendor: said.version for vendor, said in scores(kafka).items()}
+
+    run(work())
+
+
+@pytest.mark.parametrize("value", [b"no assessment", None])
+def test_a_score_that_cannot_be_read_holds_up_nobody(make: Callable[[Kafka], Worker], value: bytes | None) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        kafka.append(OutgoingRecord(SCORES.name, 0, b"somebody", value, ()))
+        worker = await make(kafka).take_over()
+        assert worker.engine.ready
+        assert worker.store.get(0, b"somebody") is None
+
+    run(work())
