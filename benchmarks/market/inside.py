@@ -171,6 +171,10 @@ class _MemoryLog:
         """Nothing is ever dropped."""
         raise NotImplementedError(tp)
 
+    async def group_lag(self) -> tuple[int, int]:
+        """Nobody else has anything to do."""
+        return self._lag, self._ends[TP(MESSAGES.name, 0)]
+
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Where the scores end."""
         return {partition: self._ends[TP(SCORES.name, partition)] for partition in partitions}

@@ -52,6 +52,7 @@ from services.scoring.handlers.outcome import (
     state_records,
 )
 from services.scoring.metrics import ScoringMetrics
+from services.scoring.rebuilding import Rebuilding
 from services.scoring.records import OutgoingRecord
 from services.scoring.results import ForeignRanges, Found, ScoresTopic, last_said, pieces_of
 from services.scoring.ticks import Arrears, Marks, TickSchedule
@@ -108,6 +109,9 @@ class Reader(Protocol):
     async def read_again(self, tp: TP) -> bool:
         """Go back to where a partition was applied to, unless that was done already."""
 
+    async def group_lag(self) -> tuple[int, int]:
+        """Of all partitions, whoever holds them: records not yet applied, and the messages that were ever written. Raises KafkaError."""
+
 
 class Writer(Protocol):
     """Where records go."""
@@ -134,7 +138,10 @@ class Store(Protocol):
     def epoch(self, partition: int) -> int:
         """The highest epoch seen in a partition."""
 
-    def claimed(self, partition: int, epoch: int) -> None:
+    def rebuilding(self, partition: int) -> bool:
+        """Whether the last claim says that the group has not taken in everything again."""
+
+    def claimed(self, partition: int, epoch: int, *, rebuilding: bool = False) -> None:
         """A partition is ours under this epoch."""
 
     def refused(self, partition: int) -> tuple[int, Mapping[bytes, State | None]]:
@@ -196,8 +203,7 @@ class Engine:
         self._marks = Marks()
         self._reckoning = False
         self._behind = False
-        self._rebuilding = self._has_applied = False
-        self._began_s = 0.0
+        self._rebuilding = Rebuilding()
         self._ready = False
         self._closed = False
         self._wrote_s: dict[int, float] = {}
@@ -362,7 +368,9 @@ class Engine:
     async def _begin(self) -> None:
         store = self._store()
         partitions = sorted(store.assigned())
-        await self._inherit([partition for partition in partitions if not store.epoch(partition)])
+        inherits = await self._inherit([partition for partition in partitions if not store.epoch(partition)])
+        if any(map(store.rebuilding, partitions)) or (inherits and (await self._reader().group_lag())[0]):
+            self._rebuilding.begin(self._plan.stopwatch_s())
         await self._claim({partition: store.epoch(partition) + 1 for partition in partitions})
         try:
             for partition in partitions:
@@ -380,16 +388,15 @@ class Engine:
         self._metrics.partitions.set(len(partitions))
         self._metrics.ready.set(1)
         self._ready = True
-        self._has_applied = False
-        self._began_s = self._beat_s = self._plan.stopwatch_s()
+        self._beat_s = self._plan.stopwatch_s()
 
-    async def _inherit(self, partitions: Collection[int]) -> None:
-        """In partitions that this group never held, begin where the scores of an earlier group end.
+    async def _inherit(self, partitions: Collection[int]) -> bool:
+        """In partitions that this group never held, begin where the scores of an earlier group end; whether there are any.
 
         Receivers keep the higher version, so they would not hear of a vendor whose versions begin anew. The states are written before
         the claim: whoever is cut off in between does it again.
         """
-        ends = await self._scores.ends(partitions) if partitions else {}
+        ends, inherits = await self._scores.ends(partitions) if partitions else {}, False
         for partition in partitions:
             said = last_said(
                 [found for piece in pieces_of(partition, 0, ends[partition]) for found in await self._scores.read(piece)]
@@ -398,8 +405,27 @@ class Engine:
                 outcome = inherited(said)
                 await self._write_changelog(state_records(outcome, self._plan.changelog, partition, 0))
                 self._store().put(partition, outcome.states, outcome.encoded)
-                self._rebuilding = True
+                inherits = True
                 log.info("scores_inherited", partition=partition, vendors=len(said))
+        return inherits
+
+    async def _is_through(self) -> bool:
+        """Whether the whole group has just taken everything in again; from then on claims say so. Looks every few seconds."""
+        if not self._rebuilding.wants_a_look(self._plan.stopwatch_s()):
+            return False
+        try:
+            async with asyncio.timeout(LOOK_S):
+                unread, written = await self._reader().group_lag()
+        except (TimeoutError, KafkaError) as error:
+            self._metrics.broker_errors.inc()
+            log.warning("group_not_looked_at", error=repr(error))
+            return False
+        if not self._rebuilding.look(self._plan.stopwatch_s(), unread, written):
+            return False
+        log.info("scores_rebuilt")
+        await self._settle()
+        await self._claim({partition: self._store().epoch(partition) for partition in self._store().assigned()})
+        return True
 
     def _suspect(self, changes: Iterable[tuple[int, bytes, datetime | None]]) -> None:
         """Whatever wants to be looked at before long may owe something that was put off before the partition came here."""
@@ -461,10 +487,10 @@ class Engine:
         store, left = self._store(), dict(epochs)
         for _ in range(CLAIM_ATTEMPTS):
             written = await self._write_changelog(
-                [claim_record(self._plan.changelog, partition, epoch) for partition, epoch in left.items()]
+                [claim_record(self._plan.changelog, *place, rebuilding=self._rebuilding.goes_on) for place in left.items()]
             )
             for partition in written:
-                store.claimed(partition, left.pop(partition))
+                store.claimed(partition, left.pop(partition), rebuilding=self._rebuilding.goes_on)
             if not left:
                 return
         raise ForeignWrite(f"{self._plan.changelog}: Kafka does not tell where claims lie")
@@ -522,7 +548,7 @@ class Engine:
             methodology=plan.methodology,
             # events of one entity come by the dozen, so they are only taken in; of messages, one batch holds most of those that wait
             put_off=PutOff(self._put_off_to(at), reckoning=batch.tp.topic != MESSAGES.name)
-            if self._is_behind() or self._rebuilding
+            if self._is_behind() or self._rebuilding.goes_on
             else None,
         )
         intake = without_refused(intake, batch.records, outcome.refused)
@@ -531,7 +557,6 @@ class Engine:
         async def finish() -> None:
             await self._write(batch.tp.partition, outcome, intake, at)
             reader.applied(batch)
-            self._has_applied = True
             self._count(batch, intake)
 
         self._start(batch.tp.partition, finish(), records=batch.end - batch.start, tells=True)
@@ -550,15 +575,12 @@ class Engine:
 
     async def _tick(self) -> None:
         for partition, keys in self._ticks.due(self._plan.clock(), MAX_TICKS).items():
-            await self._look_at(partition, keys, assess_later=False)
+            await self._look_at(partition, keys, assess_later=self._rebuilding.goes_on)
 
     async def _catch_up(self) -> bool:
         if self._arrears.first(1) is None and self._marks.first(1) is None:
             self._reckoning = False
-            if self._rebuilding and self._has_applied and not self._is_behind():
-                self._rebuilding = False
-                log.info("scores_rebuilt")
-            return False
+            return await self._is_through()
         if self._behind and not self._reckoning and self._lag_after_them() >= self._backlog_ends():
             return False
         if not self._reckoning and any(writing.tells for writing in self._on_the_way.values()):
@@ -570,6 +592,8 @@ class Engine:
         caught_up = not self._is_behind()
         # once begun, all reckon, though what they tell one another is backlog too: it then comes to each in one batch
         self._reckoning = due is not None and due.reckoning and (self._reckoning or caught_up)
+        if due is not None and not due.reckoning and self._rebuilding.goes_on:
+            return caught_up and await self._is_through()
         if due is not None and (self._reckoning or caught_up):
             await self._look_at(due.partition, due.keys, assess_later=due.reckoning)
             return True
@@ -614,16 +638,15 @@ class Engine:
 
     def _is_behind(self) -> bool:
         lag = self._reader().lag_records()
-        self._behind = lag >= BACKLOG_BEGINS or ((self._behind or self._rebuilding) and lag >= self._backlog_ends())
+        self._behind = lag >= BACKLOG_BEGINS or ((self._behind or self._rebuilding.goes_on) and lag >= self._backlog_ends())
         return self._behind
 
     def _backlog_ends(self) -> int:
-        """Of a short log, nothing is said before the last record of it is applied; a long one may be joined by news all the time."""
-        is_new = self._rebuilding and self._plan.stopwatch_s() - self._began_s < self._plan.put_off.total_seconds()
-        return 1 if is_new else BACKLOG_ENDS
+        is_exact = self._rebuilding.goes_on and self._rebuilding.is_exact(self._plan.stopwatch_s())
+        return 1 if is_exact else BACKLOG_ENDS
 
     def _put_off_to(self, at: datetime) -> datetime:
-        return at + (REBUILT_WITHIN if self._rebuilding else self._plan.put_off)
+        return at + (REBUILT_WITHIN if self._rebuilding.goes_on else self._plan.put_off)
 
     async def _write(self, partition: int, outcome: Outcome, intake: Intake | None, at: datetime) -> None:
         plan, writer, store = self._plan, self._writer(), self._store()

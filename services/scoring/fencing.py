@@ -17,6 +17,7 @@ EPOCH_HEADER: Final = "epoch"  # decimal text; a record without it is of epoch 0
 NEXT_CHANGE_HEADER: Final = "next_change"  # ISO 8601, or empty: the vertex waits for nothing
 CLAIM_KEY: Final = b"\x00claim"  # no entity id begins like this
 CLAIM_VALUE: Final = b"{}"  # not None: compaction would remove the claim
+REBUILDING: Final = b'{"rebuilding":true}'  # the same, as long as the group has not taken in again what others said scores of
 _WAITS_FOR_NOTHING: Final = (NEXT_CHANGE_HEADER, b"")
 _ALWAYS_REFUSED: Final = -1
 
@@ -52,9 +53,10 @@ def read_headers(found: Iterable[tuple[str, bytes | None]]) -> tuple[int, dateti
     return epoch, next_change, told
 
 
-def claim_record(changelog: str, partition: int, epoch: int) -> OutgoingRecord:
+def claim_record(changelog: str, partition: int, epoch: int, *, rebuilding: bool = False) -> OutgoingRecord:
     """The record by which a worker takes a partition over, or says that it still holds it."""
-    return OutgoingRecord(changelog, partition, CLAIM_KEY, CLAIM_VALUE, ((EPOCH_HEADER, b"%d" % epoch),))
+    value = REBUILDING if rebuilding else CLAIM_VALUE
+    return OutgoingRecord(changelog, partition, CLAIM_KEY, value, ((EPOCH_HEADER, b"%d" % epoch),))
 
 
 def restoring_record(changelog: str, partition: int, key: bytes, state: State | None, epoch: int) -> OutgoingRecord:

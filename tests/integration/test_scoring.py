@@ -26,7 +26,7 @@ from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
 from neutrality.model.local import LocalRunner
 from neutrality.model.methodology import load_methodology
 from neutrality.topics import OWNERSHIP, REJECTED, SCORES, TOPICS
-from services.scoring.fencing import CLAIM_KEY, EPOCH_HEADER
+from services.scoring.fencing import CLAIM_KEY, EPOCH_HEADER, claim_record
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.partitions import partition_of
 from services.scoring.seeding import seed_offsets
@@ -144,11 +144,18 @@ def committed(broker: EmbeddedKafka, group: str) -> dict[tuple[str, int], int | 
 
 
 def begin_at_the_end(broker: EmbeddedKafka, group: str) -> None:
-    """Spare a group what other tests left in the log."""
+    """Spare a group what other tests left in the log and among the scores: it has held its partitions before."""
     with consumer(broker, group_id=group) as found:
         tps = [TopicPartition(topic, partition) for topic, partition in committed(broker, group)]
         found.assign(tps)
         found.commit({tp: OffsetAndMetadata(end, "", -1) for tp, end in found.end_offsets(tps).items()})
+    changelog = ScoringSettings(group=group).changelog
+    ensure_topics(broker.bootstrap_servers, [changelog_topic(changelog)], partitions=PARTITIONS)
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+    for partition in range(PARTITIONS):
+        claim = claim_record(changelog, partition, 1)
+        producer.send(claim.topic, claim.value, claim.key, list(claim.headers), partition).get(10)
+    producer.close()
 
 
 def wait_until(reached: Callable[[], bool], what: str) -> None:
@@ -325,7 +332,7 @@ def test_a_worker_whose_state_is_unreadable_leaves_with_exit_code_1(
     topic = changelog_topic(f"{names}-vertices-changelog")
     ensure_topics(broker.bootstrap_servers, [topic], partitions=PARTITIONS)
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
-    producer.send(topic.name, key=b"scale-ai", value=b"no state").get(10)
+    producer.send(topic.name, key=b"scale-ai", value=b"no state", headers=[(EPOCH_HEADER, b"1")]).get(10)
     producer.close()
     before = committed(broker, names)
     assert start().wait(PATIENCE_S) == 1

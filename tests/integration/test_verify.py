@@ -20,7 +20,7 @@ from neutrality.broker.embedded import EmbeddedKafka
 from neutrality.broker.kafka import KafkaReader, ensure_topics
 from neutrality.cli.exits import Exit
 from neutrality.cli.main import app
-from neutrality.events.assessment import Assessment, assessment_to_bytes
+from neutrality.events.assessment import Assessment, assessment_to_kafka
 from neutrality.events.cloudevent import Event, event_to_kafka, topic_kind
 from neutrality.scenario import load_scenario
 from neutrality.topics import OWNERSHIP, SCORES, TOPICS
@@ -119,7 +119,8 @@ def tamper(broker: EmbeddedKafka, name: str) -> Assessment:
     right = log.standing[name].newest
     wrong = replace(right, headline=replace(right.headline, confirmed=99.0))
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
-    producer.send(SCORES.name, key=name.encode(), value=assessment_to_bytes(wrong)).get(10)
+    headers, value = assessment_to_kafka(wrong, "2026-01-01T00:00:00Z")  # with its version: scoring itself mends what is older
+    producer.send(SCORES.name, key=name.encode(), value=value, headers=headers).get(10)
     producer.close()
     return right
 

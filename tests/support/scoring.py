@@ -73,6 +73,9 @@ class FakeReader:
         self.seeks += 1
         return True
 
+    async def group_lag(self) -> tuple[int, int]:
+        return self.lag_records(), 0
+
 
 @dataclass
 class FakeWriter:

@@ -27,6 +27,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 from faust.types.transports import TPorTopicSet
 
+from neutrality.topics import MESSAGES
 from services.scoring.batching.fetching import flat, hand_out_whole_batches
 from services.scoring.batching.ledger import Admission, OffsetLedger
 from services.scoring.batching.records import FetchedRecords, RecordBatch
@@ -130,6 +131,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             kafka.seek(aiokafka.TopicPartition(*tp), offset)
             self._starts[tp] = offset
 
+    async def group_lag(self) -> tuple[int, int]:
+        """See `BatchConsumer.group_lag`."""
+        found: tuple[int, int] = await self.call_thread(self._group_lag)
+        return found
+
+    async def _group_lag(self) -> tuple[int, int]:
+        kafka: Any = self._ensure_consumer()
+        sources = kafka.subscription() - set(self.app.tables.changelog_topics)
+        tps = [aiokafka.TopicPartition(topic, partition) for topic in sources for partition in kafka.partitions_for_topic(topic)]
+        committed = await kafka._coordinator.fetch_committed_offsets(tps)  # noqa: SLF001  `committed` asks for each by itself
+        ends = await kafka.end_offsets(tps)
+        unread = sum(end - (max(0, committed[tp].offset) if tp in committed else 0) for tp, end in ends.items())
+        return unread, sum(end for tp, end in ends.items() if tp.topic == MESSAGES.name)
+
     def fetched_to(self, tp: TP) -> int | None:
         """Where the next fetch of a partition begins; None if it is not known. For use from any thread."""
         return self._starts.get(tp)
@@ -198,6 +213,14 @@ class BatchConsumer(FaustConsumer):
             if (state := assignment.state_value(tp)) is not None:
                 lag += max(0, (state.highwater or 0) - position, self._ends.get(tp, 0) - position)
         return lag
+
+    async def group_lag(self) -> tuple[int, int]:
+        """Of all partitions of the sources, whoever holds them: records not committed as applied, and the messages that were ever written.
+
+        Raises:
+            KafkaError: Kafka does not tell.
+        """
+        return await cast("BatchConsumerThread", self._thread).group_lag()
 
     def expect(self, ends: Mapping[TP, int]) -> None:
         """Source partitions have records up to these offsets (exclusive): own writes, of which no fetch has told yet."""

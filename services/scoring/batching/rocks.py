@@ -46,6 +46,7 @@ class _Meta(Struct, frozen=True):
     refusals: int
     count: int
     at_end_s: float
+    rebuilding: bool = False
 
 
 class RocksVertices(Vertices):
@@ -164,7 +165,7 @@ class RocksVertices(Vertices):
         self._counts[partition], self._at_end_s[partition] = meta.count, meta.at_end_s
         refused = {key for key, _ in self._all(_REFUSED, partition)}
         self._noted[partition] = frozenset(refused)
-        return Held(meta.offset, meta.epoch, 0, refused, meta.refusals)
+        return Held(meta.offset, meta.epoch, 0, refused, meta.refusals, meta.rebuilding)
 
     def _forget(self, partition: int) -> None:
         self._counts.pop(partition, None)
@@ -202,7 +203,7 @@ class RocksVertices(Vertices):
                 changes.delete(due)
         self._note_refused(changes, partition, held)
         at_end_s = self._at_end_s.setdefault(partition, self._wall_clock_s())
-        meta = _Meta(held.offset, held.epoch, held.refusals, count, at_end_s)
+        meta = _Meta(held.offset, held.epoch, held.refusals, count, at_end_s, held.rebuilding)
         changes.put(_place(_META, partition, b""), encode(meta))
         self._db.write(changes)
         self._counts[partition] = count

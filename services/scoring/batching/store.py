@@ -24,7 +24,7 @@ from faust.types.stores import StoreT
 from neutrality.model.stored import core_to_bytes, reports_to_bytes, vertex_from_bytes, vertex_to_bytes
 from neutrality.model.vertex import Vertex
 from services.scoring.batching.records import RecordBatch
-from services.scoring.fencing import CLAIM_KEY, State, read_headers
+from services.scoring.fencing import CLAIM_KEY, REBUILDING, State, read_headers
 from services.scoring.pieces import entity_of, pieces_prefix
 
 _NOTHING: Final = -1
@@ -33,13 +33,17 @@ _BUFFERED_BATCHES: Final = 2  # Faust's default of 1,000, meant for single recor
 
 @dataclass(slots=True)
 class Held:
-    """How far a partition is known: last changelog offset taken in, highest epoch, own records of unknown place, refused keys and records."""
+    """How far a partition is known: last changelog offset taken in, highest epoch, own records of unknown place, refused keys and records.
+
+    `rebuilding`: the last claim says so.
+    """
 
     offset: int = _NOTHING
     epoch: int = 0
     unplaced: int = 0
     refused: set[bytes] = field(default_factory=set)
     refusals: int = 0
+    rebuilding: bool = False
 
 
 class Vertices(ABC):
@@ -125,7 +129,9 @@ class Vertices(ABC):
                     held.refused.add(key)
                 continue
             held.epoch = epoch
-            if key != CLAIM_KEY:
+            if key == CLAIM_KEY:
+                held.rebuilding = record.value == REBUILDING
+            else:
                 held.refused.discard(key)
                 states[key] = None if record.value is None else State(record.value, next_change, told)
         held.offset = max(held.offset, batch.end - 1)
@@ -140,10 +146,14 @@ class Vertices(ABC):
         """The highest epoch seen in a partition; once it is claimed, the own one."""
         return self._of(partition).epoch
 
-    def claimed(self, partition: int, epoch: int) -> None:
+    def rebuilding(self, partition: int) -> bool:
+        """Whether the last claim says that the group has not taken in everything again."""
+        return self._of(partition).rebuilding
+
+    def claimed(self, partition: int, epoch: int, *, rebuilding: bool = False) -> None:
         """The partition is ours under this epoch: the claim joined what was replayed."""
         held = self._of(partition)
-        held.epoch = epoch
+        held.epoch, held.rebuilding = epoch, rebuilding
         self._keep_held(partition, held)
 
     def refused(self, partition: int) -> tuple[int, Mapping[bytes, State | None]]:

@@ -1,13 +1,13 @@
 """A group that is new where another has said scores: it rebuilds all from the log, and goes on from what was said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from faust.types import TP
 
 from neutrality.topics import MESSAGES, OWNERSHIP, SCORES
 from services.scoring.engine import EngineStopped
-from services.scoring.fencing import CLAIM_KEY
+from services.scoring.fencing import CLAIM_KEY, CLAIM_VALUE, REBUILDING
 from services.scoring.records import OutgoingRecord
 from services.scoring.results import Found, last_said, version_of
 from tests.support.events import stake
@@ -16,20 +16,34 @@ from tests.unit.scoring.test_fencing import BEGINNING, CHANGELOG, NEWS, Kafka, W
 __all__ = ["make"]  # a fixture
 
 
-async def _rebuild(worker: Worker) -> None:
-    """Apply all that there is, and what was put off; the worker knows how far it is behind."""
+def _aware(worker: Worker) -> Worker:
+    """It knows how far it is behind, and how far the group."""
     kafka, positions = worker.kafka, worker.reader.ledger.positions
-    worker.reader.lag_records = lambda: sum(len(kafka.logs.get(tp.topic, ())) - at for tp, at in positions().items())  # type: ignore[method-assign]
-    while worker.reader.lag_records():
+
+    def unread(applied: Mapping[TP, int]) -> int:
+        return sum(len(kafka.logs.get(tp.topic, ())) - at for tp, at in applied.items())
+
+    async def group_lag() -> tuple[int, int]:
+        return unread(kafka.committed), len(kafka.logs.get(MESSAGES.name, ()))
+
+    worker.reader.lag_records = lambda: unread(positions())  # type: ignore[method-assign]
+    worker.reader.group_lag = group_lag  # type: ignore[method-assign]
+    return worker
+
+
+async def _rebuild(worker: Worker) -> None:
+    """Apply all that there is, and what was put off; now and then the group is looked at."""
+    for _ in range(20):
         await worker.work()
         while await worker.engine.catch_up():
             pass
+        worker.now_s += 1.0
 
 
 async def _said_by_a_group(make: Callable[[Kafka], Worker]) -> Kafka:
     """Logs as an earlier group has left them, to a group whose changelog is empty and that was seeded."""
     kafka = Kafka()
-    worker = await make(kafka).take_over()
+    worker = await _aware(make(kafka)).take_over()
     for event in (*BEGINNING, *NEWS):
         kafka.publish(event)
         await worker.work()
@@ -43,7 +57,7 @@ def test_what_stands_is_not_said_again_and_what_is_new_is_the_next_version(make:
         kafka = await _said_by_a_group(make)
         before = scores(kafka)
         said = len(kafka.logs[SCORES.name])
-        worker = await make(kafka).take_over()
+        worker = await _aware(make(kafka)).take_over()
         await _rebuild(worker)
         assert len(kafka.logs[SCORES.name]) == said
         later = stake("meta", "scale-ai", 0.49, id="later", day=2)
@@ -63,7 +77,7 @@ def test_a_worker_that_is_cut_off_before_its_claim_leaves_the_next_one_to_do_it_
     async def work() -> None:
         kafka = await _said_by_a_group(make)
         versions = {vendor: found.version for vendor, found in scores(kafka).items()}
-        cut_off = make(kafka)
+        cut_off = _aware(make(kafka))
 
         async def refuse(*_: object) -> None:
             raise EngineStopped("cut off")
@@ -72,10 +86,30 @@ def test_a_worker_that_is_cut_off_before_its_claim_leaves_the_next_one_to_do_it_
         await cut_off.take_over()
         assert not cut_off.engine.ready
         assert CLAIM_KEY not in {record.key for record in kafka.logs[CHANGELOG]}
-        worker = await make(kafka).take_over()
+        worker = await _aware(make(kafka)).take_over()
         kafka.publish(stake("meta", "turing", 0.6, id="later", day=2))
         await _rebuild(worker)
         assert scores(kafka)["turing"].version == versions["turing"] + 1
+
+    run(work())
+
+
+def test_a_worker_that_comes_on_the_way_waits_too_until_all_is_taken_in_again(make: Callable[[Kafka], Worker]) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        said = len(kafka.logs[SCORES.name])
+        first = await _aware(make(kafka)).take_over()
+        await first.work()  # takes in, and is gone before it has reckoned
+        second = await _aware(make(kafka)).take_over()
+        second.now_s = first.now_s
+        await _rebuild(second)
+        assert len(kafka.logs[SCORES.name]) == said
+        claims = [record.value for record in kafka.logs[CHANGELOG] if record.key == CLAIM_KEY]
+        assert claims == [REBUILDING, REBUILDING, CLAIM_VALUE]
+        third = await _aware(make(kafka)).take_over()
+        kafka.publish(stake("meta", "scale-ai", 0.49, id="later", day=2))
+        await third.work()
+        assert len(kafka.logs[SCORES.name]) == said + 1, "at once, as ever"
 
     run(work())
 
@@ -84,9 +118,9 @@ def test_a_group_that_goes_on_inherits_nothing(make: Callable[[Kafka], Worker]) 
     async def work() -> None:
         kafka = Kafka()
         kafka.publish(*BEGINNING)
-        await (await make(kafka).take_over()).work()
+        await (await _aware(make(kafka)).take_over()).work()
         states = len(kafka.logs[CHANGELOG])
-        await make(kafka).take_over()
+        await _aware(make(kafka)).take_over()
         assert [record.key for record in kafka.logs[CHANGELOG][states:]] == [CLAIM_KEY]
 
     run(work())
@@ -111,7 +145,7 @@ def test_a_score_that_cannot_be_read_holds_up_nobody(make: Callable[[Kafka], Wor
     async def work() -> None:
         kafka = await _said_by_a_group(make)
         kafka.append(OutgoingRecord(SCORES.name, 0, b"somebody", value, ()))
-        worker = await make(kafka).take_over()
+        worker = await _aware(make(kafka)).take_over()
         assert worker.engine.ready
         assert worker.store.get(0, b"somebody") is None
 
