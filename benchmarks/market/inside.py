@@ -172,8 +172,8 @@ class _MemoryLog:
         raise NotImplementedError(tp)
 
     async def group_lag(self) -> tuple[int, int]:
-        """Nobody else has anything to do."""
-        return self._lag, self._ends[TP(MESSAGES.name, 0)]
+        """Nobody has said scores before."""
+        raise NotImplementedError
 
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Where the scores end."""

@@ -54,7 +54,7 @@ from services.scoring.handlers.outcome import (
 from services.scoring.metrics import ScoringMetrics
 from services.scoring.rebuilding import Rebuilding
 from services.scoring.records import OutgoingRecord
-from services.scoring.results import ForeignRanges, Found, ScoresTopic, last_said, pieces_of
+from services.scoring.results import ForeignRanges, Found, ScoresTopic, newest_of, pieces_of, said_in
 from services.scoring.ticks import Arrears, Marks, TickSchedule
 
 MAX_TICKS: Final = 1_000  # vertices looked at in one go; the gate is free again between
@@ -398,9 +398,10 @@ class Engine:
         """
         ends, inherits = await self._scores.ends(partitions) if partitions else {}, False
         for partition in partitions:
-            said = last_said(
-                [found for piece in pieces_of(partition, 0, ends[partition]) for found in await self._scores.read(piece)]
-            )
+            newest: list[Found] = []  # of a piece at a time: what is not compacted yet may be many times as much
+            for piece in pieces_of(partition, 0, ends[partition]):
+                newest = newest_of([*newest, *await self._scores.read(piece)])
+            said = said_in(newest)
             if said:
                 outcome = inherited(said)
                 await self._write_changelog(state_records(outcome, self._plan.changelog, partition, 0))
@@ -411,7 +412,7 @@ class Engine:
 
     async def _is_through(self) -> bool:
         """Whether the whole group has just taken everything in again; from then on claims say so. Looks every few seconds."""
-        if not self._rebuilding.wants_a_look(self._plan.stopwatch_s()):
+        if not self._rebuilding.takes_a_look(self._plan.stopwatch_s()):
             return False
         try:
             async with asyncio.timeout(LOOK_S):

@@ -24,21 +24,24 @@ class Rebuilding:
     def begin(self, now_s: float) -> None:
         """It does; nothing if it did already."""
         if not self.goes_on:
-            self.goes_on, self._since_s, self._found = True, now_s, None
+            self.goes_on, self._since_s, self._looked_s, self._found = True, now_s, now_s - LOOKS_APART_S, None
 
     def is_exact(self, now_s: float) -> bool:
         """Whether nothing at all may be unread."""
         return now_s - self._since_s < EXACT_FOR_S
 
-    def wants_a_look(self, now_s: float) -> bool:
-        """Whether it is time to look at the group's offsets."""
-        return self.goes_on and (self._found is None or now_s - self._looked_s >= LOOKS_APART_S)
+    def takes_a_look(self, now_s: float) -> bool:
+        """Whether it is time to look at the group's offsets; if so it is not again for a while, though the look may fail."""
+        if not self.goes_on or now_s - self._looked_s < LOOKS_APART_S:
+            return False
+        self._looked_s = now_s
+        return True
 
     def look(self, now_s: float, unread: int, written: int) -> bool:
         """So many records of all partitions are not applied, so many messages have ever been written. Returns whether it has just ended."""
         exact = self.is_exact(now_s)
         found = (unread == 0 if exact else unread < LITTLE), written
         ended = found[0] and self._found is not None and self._found[0] and (not exact or found == self._found)
-        self._looked_s, self._found = now_s, found
+        self._found = found
         self.goes_on = not ended
         return ended

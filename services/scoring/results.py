@@ -85,14 +85,19 @@ def pieces_of(partition: int, start: int, end: int) -> list[Range]:
     return [Range(partition, at, min(at + PIECE_RECORDS, end)) for at in range(start, end, PIECE_RECORDS)]
 
 
-def last_said(records: Iterable[Found]) -> list[Assessment]:
-    """What stands of each vendor after these records; what is no assessment counts for nothing."""
+def newest_of(records: Iterable[Found]) -> list[Found]:
+    """Of each key the record with the highest version."""
     newest: dict[bytes, Found] = {}
     for found in records:
         if (known := newest.get(found.key)) is None or found.version > known.version:
             newest[found.key] = found
-    said = [parse_assessment(found.value or b"") for found in newest.values()]
-    return [found for found in said if isinstance(found, Assessment)]
+    return list(newest.values())
+
+
+def said_in(records: Iterable[Found]) -> list[Assessment]:
+    """The assessments; what is none, or is another vendor's than its key says, counts for nothing."""
+    said = [(found.key, parse_assessment(found.value or b"")) for found in records]
+    return [found for key, found in said if isinstance(found, Assessment) and found.vendor.encode() == key]
 
 
 class KafkaScoresTopic:

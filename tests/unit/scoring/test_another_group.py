@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from neutrality.topics import MESSAGES, OWNERSHIP, SCORES
 from services.scoring.engine import EngineStopped
 from services.scoring.fencing import CLAIM_KEY, CLAIM_VALUE, REBUILDING
 from services.scoring.records import OutgoingRecord
-from services.scoring.results import Found, last_said, version_of
+from services.scoring.results import Found, newest_of, said_in, version_of
 from tests.support.events import stake
 from tests.unit.scoring.test_fencing import BEGINNING, CHANGELOG, NEWS, Kafka, Worker, assert_all_is_right, make, run, scores
 
@@ -114,6 +115,28 @@ def test_a_worker_that_comes_on_the_way_waits_too_until_all_is_taken_in_again(ma
     run(work())
 
 
+def test_while_kafka_does_not_tell_of_the_group_the_worker_goes_on_and_says_nothing(make: Callable[[Kafka], Worker]) -> None:
+    async def work() -> None:
+        kafka = await _said_by_a_group(make)
+        kafka.publish(stake("meta", "scale-ai", 0.49, id="later", day=2))
+        said = len(kafka.logs[SCORES.name])
+        worker = await _aware(make(kafka)).take_over()
+        told = worker.reader.group_lag
+
+        async def away() -> tuple[int, int]:
+            raise KafkaConnectionError("away")
+
+        worker.reader.group_lag = away  # type: ignore[method-assign]
+        await _rebuild(worker)
+        assert worker.failure is None
+        assert len(kafka.logs[SCORES.name]) == said
+        worker.reader.group_lag = told  # type: ignore[method-assign]
+        await _rebuild(worker)
+        assert len(kafka.logs[SCORES.name]) == said + 1
+
+    run(work())
+
+
 def test_a_group_that_goes_on_inherits_nothing(make: Callable[[Kafka], Worker]) -> None:
     async def work() -> None:
         kafka = Kafka()
@@ -132,10 +155,12 @@ def test_of_each_vendor_the_highest_version_stands_and_what_is_no_assessment_cou
     async def work() -> None:
         kafka = await _said_by_a_group(make)
         found = [Found(record.key or b"", version_of(record.headers), record.value) for record in kafka.logs[SCORES.name]]
-        late = found[0]
-        assert {
-            said.vendor: said.version for said in last_said([*found, late, Found(b"x", 3, b"{}"), Found(b"y", -1, None)])
-        } == {vendor: said.version for vendor, said in scores(kafka).items()}
+        swapped = next(one for one in found if one.key == b"turing")._replace(key=b"scale-ai", version=99)
+        assert said_in([swapped]) == [], "a score is its key's"
+        standing = said_in(newest_of([*found, found[0], Found(b"x", 3, b"{}"), Found(b"y", -1, None)]))
+        assert {said.vendor: said.version for said in standing} == {
+            vendor: said.version for vendor, said in scores(kafka).items()
+        }
 
     run(work())
 

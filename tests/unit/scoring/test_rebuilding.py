@@ -29,14 +29,13 @@ def test_after_a_while_a_little_may_be_unread_of_what_keeps_coming_in() -> None:
     assert rebuilding.look(later + 6.0, LITTLE - 1, 3)
 
 
-def test_looks_are_apart_and_only_while_it_goes_on() -> None:
+def test_looks_are_apart_also_those_that_fail_and_only_while_it_goes_on() -> None:
     rebuilding = Rebuilding()
-    assert not rebuilding.wants_a_look(100.0)
+    assert not rebuilding.takes_a_look(100.0)
     rebuilding.begin(100.0)
-    assert rebuilding.wants_a_look(100.0)
-    rebuilding.look(100.0, 5, 0)
-    assert not rebuilding.wants_a_look(100.0 + LOOKS_APART_S / 2)
-    assert rebuilding.wants_a_look(100.0 + LOOKS_APART_S)
+    assert rebuilding.takes_a_look(100.0)
+    assert not rebuilding.takes_a_look(100.0 + LOOKS_APART_S / 2)
+    assert rebuilding.takes_a_look(100.0 + LOOKS_APART_S)
 
 
 def test_partitions_that_come_on_the_way_do_not_begin_it_again() -> None:
